@@ -1,0 +1,11 @@
+# CONAT_SANITIZE reaches every target, libraries included, so that reports are complete.
+if(CONAT_SANITIZE)
+  add_compile_options(-fsanitize=${CONAT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${CONAT_SANITIZE})
+  if(CONAT_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-tsan)  # Asio uses fences that TSan cannot see
+  endif()
+endif()
+if(CONAT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,71 @@
+// Every limit of the core, related to each other. Configurable ones are the defaults of options.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace conat::limits {
+
+// One WebSocket message (bytes); beyond it the connection is closed with 1009.
+inline constexpr std::size_t max_payload_bytes = 8'000'000;
+// What a chunk leaves free below max_payload for its headers and framing.
+inline constexpr std::size_t chunk_reserve_bytes = 100'000;
+inline constexpr std::size_t min_chunk_bytes = 1000;
+// Assumed by a client before `info` told it.
+inline constexpr std::size_t assumed_max_payload_bytes = 1'000'000;
+// Attachments of one binary event.
+inline constexpr std::size_t max_attachments = 64;
+// Nesting of decoded values (JSON and MessagePack).
+inline constexpr std::size_t max_value_depth = 64;
+
+inline constexpr std::size_t max_subject_bytes = 16'384;
+inline constexpr std::size_t max_subscriptions_per_client = 500;
+inline constexpr std::size_t max_subscriptions_per_hub = 15'000;
+inline constexpr std::size_t max_connections = 10'000;
+inline constexpr std::size_t max_connections_per_user = 100;
+// Outgoing bytes waiting for one connection before it counts as a slow consumer.
+inline constexpr std::size_t max_queue_bytes = 64u << 20;
+// Pending wait-for-interest calls of one connection.
+inline constexpr std::size_t max_interest_waits = 1000;
+
+inline constexpr std::int64_t ping_interval_ms = 25'000;
+inline constexpr std::int64_t ping_timeout_ms = 20'000;
+inline constexpr std::int64_t connect_timeout_ms = 45'000;
+inline constexpr std::int64_t interest_timeout_ms = 90'000;
+
+// Reassembly of chunked messages, and the stickiness of their queue-group choice.
+inline constexpr std::int64_t partial_message_ttl_ms = 120'000;
+inline constexpr std::size_t max_partial_messages = 1000;
+inline constexpr std::size_t max_partial_bytes = 512u << 20;
+
+// Match results cached per subject.
+inline constexpr std::size_t max_match_cache_entries = 65'536;
+
+// Persistence.
+inline constexpr std::size_t max_storage_path_bytes = 4000;
+inline constexpr std::size_t max_path_component_bytes = 255;
+inline constexpr std::size_t max_streams_per_scope = 500;
+inline constexpr std::size_t max_streams = 10'000;
+inline constexpr std::int64_t ephemeral_max_bytes = 64'000'000;
+inline constexpr std::int64_t message_id_ttl_ms = 120'000;
+inline constexpr std::size_t get_all_batch_bytes = 20'000'000;
+inline constexpr std::size_t change_batch_bytes = 20'000'000;
+inline constexpr std::int64_t change_batch_delay_ms = 30;
+inline constexpr std::size_t set_many_batch = 500;
+
+// Sockets.
+inline constexpr std::size_t socket_max_queue = 1000;
+inline constexpr std::int64_t socket_keep_alive_ms = 45'000;
+inline constexpr std::int64_t socket_keep_alive_timeout_ms = 30'000;
+inline constexpr std::int64_t socket_command_timeout_ms = 10'000;
+
+inline constexpr std::int64_t request_timeout_ms = 30'000;
+inline constexpr std::int64_t publish_timeout_ms = 30'000;
+
+static_assert(assumed_max_payload_bytes > chunk_reserve_bytes);
+static_assert(max_payload_bytes > chunk_reserve_bytes + min_chunk_bytes);
+static_assert(max_queue_bytes > 4 * max_payload_bytes);
+static_assert(get_all_batch_bytes < max_queue_bytes);
+static_assert(max_subject_bytes < min_chunk_bytes * 64);
+
+}  // namespace conat::limits

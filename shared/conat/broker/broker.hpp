@@ -1,0 +1,126 @@
+// One shard of the broker: the sessions of its connections, its interest table, and what it knows
+// of its sibling shards. It decides everything and does nothing: bytes, time and peers' messages
+// come in, effects come out of next().
+//
+// Thread safety: none; one Broker per event loop. Messages between siblings (PeerMessage) own their
+// bytes and may cross threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "conat/base/bytes.hpp"
+#include "conat/base/limits.hpp"
+#include "conat/base/random.hpp"
+#include "conat/base/time.hpp"
+#include "conat/base/value.hpp"
+#include "conat/broker/peer.hpp"
+#include "conat/wire/websocket.hpp"
+
+namespace conat {
+
+// Names a connection of this shard; never reused.
+using ConnectionId = std::uint64_t;
+
+struct BrokerOptions {
+  std::string id = "0";            // the broker's id, in `info`
+  std::string cluster_name;        // empty: none
+  std::string address = "http://localhost";  // what `cluster` answers first
+  ShardIndex shard = 0;
+  ShardIndex shard_count = 1;
+  std::size_t max_payload_bytes = limits::max_payload_bytes;
+  std::size_t max_subscriptions_per_client = limits::max_subscriptions_per_client;
+  std::size_t max_subscriptions_per_hub = limits::max_subscriptions_per_hub;
+  std::size_t max_queue_bytes = limits::max_queue_bytes;
+  std::int64_t ping_interval_ms = limits::ping_interval_ms;
+  std::int64_t ping_timeout_ms = limits::ping_timeout_ms;
+  std::int64_t connect_timeout_ms = limits::connect_timeout_ms;
+};
+
+// Who connects, as the shell's authentication found out.
+struct Handshake {
+  std::string address;      // of the peer, for statistics
+  Value user;               // null without authentication
+  bool in_process = false;  // one of the broker's own clients: unmasked frames, no limits
+};
+
+namespace effect {
+// Bytes of the WebSocket stream for a connection; write them in this order.
+struct Send {
+  ConnectionId connection;
+  SharedBytes bytes;
+};
+// Flush what was sent, then close the transport. Nothing more will be sent to it, and on_bytes and
+// on_closed are no longer expected for it.
+struct Close {
+  ConnectionId connection;
+  const char* reason;  // for the log and the metrics: "slow-consumer", "keep-alive", ...
+  bool flush;          // false: drop what is queued
+};
+// Stop or resume reading from a connection (back pressure on publishers).
+struct PauseReading {
+  ConnectionId connection;
+  bool paused;
+};
+struct ToPeer {
+  ShardIndex shard;
+  PeerMessage message;
+};
+}  // namespace effect
+
+using BrokerEffect =
+    std::variant<effect::Send, effect::Close, effect::PauseReading, effect::ToPeer>;
+
+// Counted since the start, for /metrics.
+struct BrokerCounters {
+  std::uint64_t connections_opened = 0;
+  std::uint64_t connections_open = 0;
+  std::uint64_t messages_received = 0;  // publishes
+  std::uint64_t bytes_received = 0;     // payload bytes of the publishes' tails
+  std::uint64_t deliveries = 0;
+  std::uint64_t subscriptions = 0;
+  std::uint64_t malformed_events = 0;
+  std::uint64_t malformed_packets = 0;
+  std::uint64_t slow_consumers = 0;
+  std::uint64_t keep_alive_closes = 0;
+  std::uint64_t match_cache_hits = 0;
+  std::uint64_t match_cache_misses = 0;
+};
+
+class Broker {
+ public:
+  Broker(BrokerOptions options, Random random);
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  // A WebSocket connection whose HTTP handshake is done.
+  ConnectionId open(TimeMs now, Handshake handshake);
+  // Bytes of the WebSocket stream as they were read; decoded in place.
+  void on_bytes(TimeMs now, ConnectionId connection, std::span<std::uint8_t> bytes);
+  // The transport is gone (not called after an effect::Close).
+  void on_closed(TimeMs now, ConnectionId connection);
+  // `bytes` of what was sent have left the shell's queue: the bound for slow consumers.
+  void on_written(TimeMs now, ConnectionId connection, std::size_t bytes);
+  void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
+  void on_time(TimeMs now);
+  std::optional<TimeMs> deadline() const;
+  // Closes every connection with 1001 (no Socket.IO disconnect, so that clients come back).
+  void shut_down(TimeMs now);
+
+  // Moves the next effect out; false when there is none. Drain it after each on_... call or batch.
+  bool next(BrokerEffect& effect);
+
+  const BrokerCounters& counters() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace conat

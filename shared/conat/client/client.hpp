@@ -1,0 +1,207 @@
+// The client side of one connection: sign-in, keep-alive, reconnects, subscriptions that survive
+// everything, publishing with acknowledgement, requests over one inbox.
+//
+// Shape: the layers above (sockets, streams, the user's shell) call down into the Client; what
+// happens comes up as ClientEffect values, each tagged with the Owner that asked. The `fabric`
+// drains them and hands each to its owner's layer.
+//
+// Calls never block and never fail late by themselves: a call that needs an answer returns a
+// CallId, and exactly one CallDone follows for it. Thread safety: none, one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "conat/base/limits.hpp"
+#include "conat/base/random.hpp"
+#include "conat/base/result.hpp"
+#include "conat/base/time.hpp"
+#include "conat/wire/message.hpp"
+#include "conat/wire/packet.hpp"
+
+namespace conat {
+
+// Which layer a subscription or call belongs to, and which object of it.
+enum class Layer : std::uint8_t { user, socket, stream, service };
+struct Owner {
+  Layer layer = Layer::user;
+  std::uint32_t id = 0;
+  bool operator==(const Owner& other) const { return layer == other.layer && id == other.id; }
+};
+
+using SubscriptionId = std::uint32_t;  // never 0
+using CallId = std::uint64_t;          // never 0
+
+enum class ClientState : std::uint8_t { disconnected, connected, closed };
+
+struct ClientOptions {
+  std::string inbox_prefix = "_INBOX";
+  PacketEncoding encoding = PacketEncoding::msgpack;
+  Value auth;  // Socket.IO `auth` object; null for none. Replaceable with set_auth.
+  bool reconnection = true;
+  std::int64_t reconnection_delay_ms = 500;
+  std::int64_t reconnection_delay_max_ms = 15'000;
+  double randomization_factor = 0.5;
+  std::int64_t request_timeout_ms = limits::request_timeout_ms;
+  std::int64_t publish_timeout_ms = limits::publish_timeout_ms;
+};
+
+struct SubscribeOptions {
+  std::string queue;  // empty: a random queue of its own (an ordinary subscriber)
+  std::int64_t timeout_ms = limits::request_timeout_ms;  // for the confirmation, from sign-in on
+};
+
+struct PublishOptions {
+  std::int64_t timeout_ms = 0;      // 0: the client's default
+  bool wait_for_interest = false;   // on count 0 wait for a subscriber and publish again
+};
+
+struct RequestOptions {
+  std::int64_t timeout_ms = 0;
+  bool wait_for_interest = false;
+  // requestMany: replies keep coming until a `null` payload, `max_messages`, or `timeout_ms` without one.
+  bool many = false;
+  std::uint32_t max_messages = 0;  // 0: no bound
+};
+
+struct PublishResult {
+  std::size_t bytes = 0;
+  std::uint64_t count = 0;
+};
+
+namespace client_effect {
+// ---- for the transport shell ----
+struct OpenTransport {};   // connect (again); answer with on_transport_open or on_transport_closed
+struct SendMessages {
+  WireMessages messages;   // write in this order
+};
+struct CloseTransport {};  // on_transport_closed is not expected afterwards
+
+// ---- for everyone ----
+struct StateChanged {
+  ClientState state;
+};
+// The server's `info` arrived (sign-in): MessagePack bytes of the map.
+struct InfoReceived {
+  Bytes info;
+  bool signed_in;  // false: info.user.error; the client retries with backoff
+};
+
+// ---- for an owner ----
+// The server confirmed a subscription, or refused it (then the subscription is gone).
+struct SubscribeDone {
+  Owner owner;
+  SubscriptionId subscription;
+  std::optional<Error> error;
+};
+// The server refused the subscription on a reconnect: it has ended.
+struct SubscriptionEnded {
+  Owner owner;
+  SubscriptionId subscription;
+  Error error;
+};
+struct MessageArrived {
+  Owner owner;
+  SubscriptionId subscription;
+  Message message;
+};
+struct PublishDone {
+  Owner owner;
+  CallId call;
+  Result<PublishResult> result;
+};
+// The answer to request(); with `many` one for each reply: `last` tells the final one. The final
+// one of a stream that ended by `null` carries that null message.
+struct ReplyArrived {
+  Owner owner;
+  CallId call;
+  Result<Message> reply;
+  bool last;
+};
+struct InterestDone {
+  Owner owner;
+  CallId call;
+  Result<bool> interest;
+};
+}  // namespace client_effect
+
+using ClientEffect =
+    std::variant<client_effect::OpenTransport, client_effect::SendMessages,
+                 client_effect::CloseTransport, client_effect::StateChanged,
+                 client_effect::InfoReceived, client_effect::SubscribeDone,
+                 client_effect::SubscriptionEnded, client_effect::MessageArrived,
+                 client_effect::PublishDone, client_effect::ReplyArrived,
+                 client_effect::InterestDone>;
+
+struct ClientStatistics {
+  struct Direction {
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+  };
+  Direction sent;
+  Direction received;
+  std::uint64_t subscriptions = 0;
+};
+
+class Client {
+ public:
+  Client(ClientOptions options, Random random);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // ---- the user's lifecycle ----
+  void connect(TimeMs now);
+  void disconnect(TimeMs now);  // stays disconnected until connect()
+  void close(TimeMs now);       // final; every pending call is answered with `closed`
+  void set_auth(Value auth);    // used from the next connect on
+  // The network is back or the tab woke up: reconnect at once instead of after the backoff.
+  void wake(TimeMs now);
+
+  // ---- the transport ----
+  void on_transport_open(TimeMs now);
+  void on_transport_message(TimeMs now, bool binary, ByteView message);
+  void on_transport_closed(TimeMs now);
+  void on_time(TimeMs now);
+  std::optional<TimeMs> deadline() const;
+
+  // ---- messaging ----
+  // Errors: closed; invalid_argument for an invalid pattern, or a second queue for one pattern.
+  Result<SubscriptionId> subscribe(TimeMs now, Owner owner, std::string_view pattern,
+                                   const SubscribeOptions& options = {});
+  void unsubscribe(TimeMs now, SubscriptionId subscription);
+  // Waits for sign-in, sends in chunks, reports PublishDone.
+  Result<CallId> publish(TimeMs now, Owner owner, std::string_view subject, MessageData message,
+                         const PublishOptions& options = {});
+  // Fire and forget; dropped while not connected. Returns the payload's bytes.
+  Result<std::size_t> publish_now(TimeMs now, std::string_view subject, const MessageData& message);
+  // Publishes with a reply subject in the inbox; reports ReplyArrived. No subscribers: 503 at once.
+  Result<CallId> request(TimeMs now, Owner owner, std::string_view subject, MessageData message,
+                         const RequestOptions& options = {});
+  // Gives up a call: nothing more is reported for it.
+  void cancel(CallId call);
+  // timeout_ms 0: tells whether there is interest now.
+  Result<CallId> wait_for_interest(TimeMs now, Owner owner, std::string_view subject,
+                                   std::int64_t timeout_ms);
+
+  ClientState state() const;
+  bool signed_in() const;
+  const std::string& id() const;            // 10 characters
+  std::string_view socket_id() const;       // Socket.IO sid, empty while disconnected
+  const Bytes& info() const;                // MessagePack bytes, empty before the first sign-in
+  const std::string& inbox() const;         // "{prefix}.{random}"
+  std::size_t subscription_count() const;   // at the server, the inbox included
+  const ClientStatistics& statistics() const;
+
+  bool next(ClientEffect& effect);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace conat

@@ -1,0 +1,48 @@
+// Cutting a payload into chunks and joining them again.
+//
+// Thread safety: none; one Reassembler per subscription owner.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "conat/base/bytes.hpp"
+#include "conat/base/time.hpp"
+#include "conat/wire/message.hpp"
+#include "conat/wire/packet.hpp"
+
+namespace conat {
+
+// max(1000, max_payload - 100000)
+std::size_t chunk_size(std::size_t max_payload_bytes);
+
+class Reassembler {
+ public:
+  // Adds a chunk under `stream` (which tells subscriptions apart) and returns the whole message
+  // when it was the last. A chunk out of sequence discards its message and counts in discarded().
+  std::optional<MessageData> add(TimeMs now, std::uint64_t stream, const TailFields& chunk);
+  // Drops partial messages older than limits::partial_message_ttl_ms.
+  void expire(TimeMs now);
+  std::optional<TimeMs> deadline() const;
+  // Drops what belongs to a stream, or everything (connection lost).
+  void forget(std::uint64_t stream);
+  void clear();
+
+  std::uint64_t discarded() const { return discarded_; }
+  std::size_t held_bytes() const { return held_bytes_; }
+
+ private:
+  struct Partial {
+    TimeMs started = 0;
+    std::uint64_t next_sequence = 0;
+    Bytes raw;
+  };
+  std::unordered_map<std::string, Partial> partials_;  // key: stream and message id
+  std::size_t held_bytes_ = 0;
+  std::uint64_t discarded_ = 0;
+};
+
+}  // namespace conat
