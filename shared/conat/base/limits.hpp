@@ -33,6 +33,23 @@ inline constexpr std::int64_t ping_timeout_ms = 20'000;
 inline constexpr std::int64_t connect_timeout_ms = 45'000;
 inline constexpr std::int64_t interest_timeout_ms = 90'000;
 
+// Clients.
+inline constexpr std::int64_t client_connect_timeout_ms = 20'000;  // transport and CONNECT
+// A server that refused the user is given this long to disconnect by itself.
+inline constexpr std::int64_t client_refused_grace_ms = 1000;
+inline constexpr std::int64_t client_stats_interval_ms = 5000;
+inline constexpr std::int64_t client_subscriptions_check_ms = 3000;
+inline constexpr std::int64_t client_sync_retry_ms = 1300;
+inline constexpr std::int64_t client_sync_retry_max_ms = 15'000;
+inline constexpr std::int64_t client_sync_answer_timeout_ms = 10'000;
+inline constexpr std::size_t client_sync_batch = 1000;  // subscriptions of one array call
+// Chunks sent and not yet acknowledged.
+inline constexpr std::size_t client_window_chunks = 4;
+// Messages that wait for sign-in or for the window; beyond it publish fails.
+inline constexpr std::size_t client_max_waiting_bytes = 256u << 20;
+inline constexpr std::int64_t permission_cache_ms = 60'000;
+inline constexpr std::size_t max_permission_cache_entries = 10'000;
+
 // Reassembly of chunked messages, and the stickiness of their queue-group choice.
 inline constexpr std::int64_t partial_message_ttl_ms = 120'000;
 inline constexpr std::size_t max_partial_messages = 1000;

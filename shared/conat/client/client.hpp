@@ -52,7 +52,8 @@ struct ClientOptions {
 
 struct SubscribeOptions {
   std::string queue;  // empty: a random queue of its own (an ordinary subscriber)
-  std::int64_t timeout_ms = limits::request_timeout_ms;  // for the confirmation, from sign-in on
+  // For the confirmation, from sign-in on. 0: none, it stays until the server refuses it.
+  std::int64_t timeout_ms = limits::request_timeout_ms;
 };
 
 struct PublishOptions {
@@ -67,6 +68,10 @@ struct RequestOptions {
   bool many = false;
   std::uint32_t max_messages = 0;  // 0: no bound
 };
+
+// What a client can ask the server about: the patterns it holds for this connection, or the
+// addresses of the brokers of its cluster. Both are answered with an array of texts.
+enum class ServerQuestion : std::uint8_t { subscriptions, cluster };
 
 struct PublishResult {
   std::size_t bytes = 0;
@@ -127,6 +132,12 @@ struct InterestDone {
   CallId call;
   Result<bool> interest;
 };
+// The answer to ask_server(), as MessagePack bytes.
+struct ServerAnswered {
+  Owner owner;
+  CallId call;
+  Result<Bytes> answer;
+};
 }  // namespace client_effect
 
 using ClientEffect =
@@ -135,7 +146,7 @@ using ClientEffect =
                  client_effect::InfoReceived, client_effect::SubscribeDone,
                  client_effect::SubscriptionEnded, client_effect::MessageArrived,
                  client_effect::PublishDone, client_effect::ReplyArrived,
-                 client_effect::InterestDone>;
+                 client_effect::InterestDone, client_effect::ServerAnswered>;
 
 struct ClientStatistics {
   struct Direction {
@@ -161,6 +172,8 @@ class Client {
   void set_auth(Value auth);    // used from the next connect on
   // The network is back or the tab woke up: reconnect at once instead of after the backoff.
   void wake(TimeMs now);
+  // Cuts the connection as a broken network would: it comes back after the backoff.
+  void drop_transport(TimeMs now);
 
   // ---- the transport ----
   void on_transport_open(TimeMs now);
@@ -184,9 +197,13 @@ class Client {
                          const RequestOptions& options = {});
   // Gives up a call: nothing more is reported for it.
   void cancel(CallId call);
-  // timeout_ms 0: tells whether there is interest now.
+  // timeout_ms 0: tells whether there is interest now. On expiry the error is 408.
   Result<CallId> wait_for_interest(TimeMs now, Owner owner, std::string_view subject,
                                    std::int64_t timeout_ms);
+  Result<CallId> ask_server(TimeMs now, Owner owner, ServerQuestion question,
+                            std::int64_t timeout_ms = 0);
+  // Compares the subscriptions with the server's and mends what differs.
+  void sync_subscriptions(TimeMs now);
 
   ClientState state() const;
   bool signed_in() const;
@@ -194,7 +211,10 @@ class Client {
   std::string_view socket_id() const;       // Socket.IO sid, empty while disconnected
   const Bytes& info() const;                // MessagePack bytes, empty before the first sign-in
   const std::string& inbox() const;         // "{prefix}.{random}"
-  std::size_t subscription_count() const;   // at the server, the inbox included
+  bool inbox_ready() const;                 // the server has confirmed the inbox
+  std::size_t subscription_count() const;   // patterns, with the inbox once it was requested
+  // The queue group of a subscription's pattern, the random ones included; empty when unknown.
+  std::string_view queue(SubscriptionId subscription) const;
   const ClientStatistics& statistics() const;
 
   bool next(ClientEffect& effect);
