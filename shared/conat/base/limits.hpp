@@ -70,6 +70,21 @@ inline constexpr std::size_t change_batch_bytes = 20'000'000;
 inline constexpr std::int64_t change_batch_delay_ms = 30;
 inline constexpr std::size_t set_many_batch = 500;
 
+// Synchronized stores, on the client.
+inline constexpr std::size_t max_value_bytes = 32u << 20;
+inline constexpr std::size_t max_key_bytes = 65'536;
+// One setMany takes no further change beyond this.
+inline constexpr std::size_t set_many_batch_bytes = 4'000'000;
+inline constexpr std::size_t set_many_window = 4;  // full batches under way at the same time
+inline constexpr std::int64_t save_retry_ms = 150;
+inline constexpr std::int64_t save_retry_max_ms = 10'000;
+inline constexpr std::int64_t tombstone_ttl_ms = 86'400'000;
+inline constexpr std::int64_t stream_reconnect_ms = 1500;
+inline constexpr std::int64_t stream_reconnect_max_ms = 30'000;
+inline constexpr std::int64_t stream_stable_ms = 60'000;
+// How long a server that comes back may keep the requests of a session it no longer knows.
+inline constexpr std::int64_t stream_resume_timeout_ms = 2000;
+
 // Sockets.
 inline constexpr std::size_t socket_max_queue = 1000;
 inline constexpr std::int64_t socket_keep_alive_ms = 45'000;
@@ -83,6 +98,8 @@ static_assert(assumed_max_payload_bytes > chunk_reserve_bytes);
 static_assert(max_payload_bytes > chunk_reserve_bytes + min_chunk_bytes);
 static_assert(max_queue_bytes > 4 * max_payload_bytes);
 static_assert(get_all_batch_bytes < max_queue_bytes);
+static_assert(2 * max_value_bytes <= max_queue_bytes);
+static_assert(set_many_batch_bytes < max_payload_bytes);
 static_assert(max_subject_bytes < min_chunk_bytes * 64);
 
 }  // namespace conat::limits

@@ -17,7 +17,7 @@
 namespace conat {
 
 // What the shell and the user see: the transport effects and those whose owner layer is `user`.
-using FabricEffect = std::variant<ClientEffect, SocketEffect, DkvEffect>;
+using FabricEffect = std::variant<ClientEffect, SocketEffect, StreamClientEffect, DkvEffect>;
 
 class Fabric {
  public:

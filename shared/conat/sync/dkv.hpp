@@ -1,7 +1,20 @@
 // The eventually consistent key-value stores of one client.
 //
 // Values are kept encoded; the core looks inside only to compare and merge. One Dkvs holds all open
-// stores; effects carry the Owner given at open(). It sits on StreamClients (see stream_client.hpp).
+// stores; effects carry the Owner given at open(). It sits on StreamClients (see
+// stream_client.hpp).
+//
+// Invariants of a store:
+//  * reads show the local changes over what the server last told;
+//  * a local change stays unsaved until its echo came (or what replaced it);
+//  * a write whose outcome is unknown is repeated with the same msgID before anything else is done
+//    with that key, so that no change is lost, doubled, or merged twice;
+//  * with a merge a save is refused (previousSeq) unless it is based on the newest value.
+//
+// A set to a value deeply equal to the current one (and the same headers) does nothing; one that
+// goes back to the server's value before anything was sent takes the unsaved change back. A value
+// has at most limits::max_value_bytes, a key limits::max_key_bytes; how many changes wait is
+// bounded by memory alone, since they are the user's data.
 // Thread safety: none, one thread.
 #pragma once
 
@@ -14,33 +27,32 @@
 #include <variant>
 #include <vector>
 
+#include "conat/sync/merge.hpp"
 #include "conat/sync/stream_client.hpp"
 
 namespace conat {
 
 using DkvId = std::uint32_t;  // never 0
 
-// How conflicts are decided. `custom` asks the owner by MergeNeeded.
-enum class MergeKind : std::uint8_t { none, lww, fields, counter, set, text, custom };
-
 struct DkvOptions {
-  StreamOpenOptions stream;   // user, path, ephemeral, sync, service, config
+  StreamOpenOptions stream;  // scope, path, ephemeral, sync, service, config
   MergeKind merge = MergeKind::none;
   bool autosave = true;
 };
 
-// A value with its encoding; nothing for "absent" (deleted or never set).
+// A value with its encoding.
 struct EncodedValue {
   PayloadEncoding encoding = PayloadEncoding::msgpack;
   Bytes raw;
 };
 
 namespace dkv_effect {
-struct Opened {  // the first load is done, or it failed for good (403, 429)
+struct Opened {  // the first load is done, or it failed for good (403, 429: the store is closed)
   Owner owner;
   DkvId dkv;
   std::optional<Error> error;
 };
+// A remote change, or the server's echo of a local one. No value: deleted.
 struct Change {
   Owner owner;
   DkvId dkv;
@@ -48,6 +60,7 @@ struct Change {
   std::optional<EncodedValue> value;
   std::optional<EncodedValue> previous;
 };
+// The server refused a local change; it is dropped.
 struct Rejected {
   Owner owner;
   DkvId dkv;
@@ -55,7 +68,7 @@ struct Rejected {
   std::optional<EncodedValue> value;
   Error error;
 };
-struct Stable {
+struct Stable {  // everything is saved and echoed
   Owner owner;
   DkvId dkv;
 };
@@ -64,8 +77,8 @@ struct ConnectionChanged {
   DkvId dkv;
   bool connected;
 };
-// Decide a conflict (MergeKind::custom) and answer with resolve_merge before anything else happens
-// to that key.
+// Decide a conflict (MergeKind::custom) and answer with resolve_merge. Until then the key is not
+// saved. No value: absent.
 struct MergeNeeded {
   Owner owner;
   DkvId dkv;
@@ -84,31 +97,44 @@ struct Saved {
 };
 }  // namespace dkv_effect
 
-using DkvEffect = std::variant<dkv_effect::Opened, dkv_effect::Change, dkv_effect::Rejected,
-                               dkv_effect::Stable, dkv_effect::ConnectionChanged,
-                               dkv_effect::MergeNeeded, dkv_effect::Saved>;
+using DkvEffect =
+    std::variant<dkv_effect::Opened, dkv_effect::Change, dkv_effect::Rejected, dkv_effect::Stable,
+                 dkv_effect::ConnectionChanged, dkv_effect::MergeNeeded, dkv_effect::Saved>;
 
 class Dkvs {
  public:
   Dkvs(StreamClients& streams, Random random);
   ~Dkvs();
+  Dkvs(const Dkvs&) = delete;
+  Dkvs& operator=(const Dkvs&) = delete;
 
+  // Errors: permission_denied. Opened follows.
   Result<DkvId> open(TimeMs now, Owner owner, DkvOptions options);
+  // Nothing more is reported. With autosave, what is unsaved is still sent, as long as the fabric
+  // lives; without, it is lost.
   void close(TimeMs now, DkvId dkv);
+  // The stream below, for its commands (config, inventory); 0 when the store is closed.
+  StreamClientId stream(DkvId dkv) const;
 
   // Local view: unsaved changes over what the server has.
   std::optional<EncodedValue> get(DkvId dkv, std::string_view key) const;
   bool has(DkvId dkv, std::string_view key) const;
   std::size_t size(DkvId dkv) const;
-  // Keys in the order of insertion; stops when `visit` returns false.
-  void for_each(DkvId dkv, const std::function<bool(std::string_view key, const EncodedValue&)>& visit) const;
+  // Keys in the order of insertion; stops when `visit` returns false. `visit` must not change the
+  // store.
+  void for_each(DkvId dkv, const std::function<bool(std::string_view key, PayloadEncoding encoding,
+                                                    ByteView raw)>& visit) const;
+  // As the server told: nullopt before the echo of the first set, and when deleted.
   std::optional<StreamSequence> seq(DkvId dkv, std::string_view key) const;
   std::optional<UnixMs> time(DkvId dkv, std::string_view key) const;
-  Headers headers(DkvId dkv, std::string_view key) const;
+  Headers headers(DkvId dkv, std::string_view key) const;  // local ones at once
 
+  // Errors: closed, too_large.
   Status set(TimeMs now, DkvId dkv, std::string_view key, EncodedValue value, Headers headers = {});
   Status erase(TimeMs now, DkvId dkv, std::string_view key);
-  Status clear(TimeMs now, DkvId dkv);
+  Status clear(TimeMs now, DkvId dkv);  // every key that is visible now
+  // With autosave answered when nothing is unsaved; without, it is one attempt, which needs a
+  // connection and is answered on the acknowledgement. Errors: closed.
   Result<CallId> save(TimeMs now, DkvId dkv);
   // nullopt: the merge failed or gave nothing, local wins. An absent merged value deletes.
   void resolve_merge(TimeMs now, DkvId dkv, std::uint32_t merge,

@@ -2,7 +2,18 @@
 // server, with a changefeed that delivers every change exactly once and in order through
 // disconnects and restarts.
 //
-// Thread safety: none, one thread.
+// A session: connect a socket to the scope's server, write the opening message, ask for the
+// changefeed, then for all messages behind the last one known, and hold back what the feed says
+// meanwhile. When the same socket comes back after a mere loss of the network, the requests are
+// repeated on it; when it was closed, or the server does not know it any more, a new one is made
+// (1.5 s * 1.8^n, at most 30 s, 25% jitter; the series starts again after 60 s of stability).
+//
+// Deletes that happened while it was away are found by comparing the number of messages: the
+// receiver tells how many it holds (set_held); when the server has fewer, or when nobody told,
+// everything is read again.
+//
+// Bounds: a feed that grows beyond limits::max_queue_bytes while a session starts ends that
+// session. Thread safety: none, one thread.
 #pragma once
 
 #include <cstdint>
@@ -14,40 +25,57 @@
 #include <vector>
 
 #include "conat/socket/sockets.hpp"
-#include "conat/stream/stream.hpp"
+#include "conat/sync/stream_message.hpp"
 
 namespace conat {
 
 using StreamClientId = std::uint32_t;  // never 0
 
+enum class StreamFollow : std::uint8_t {
+  nothing,     // requests only
+  changes,     // what changes from the opening on; no Snapshot at first
+  everything,  // a Snapshot from start_seq on, then every change
+};
+
 struct StreamOpenOptions {
-  std::string scope = "hub";          // "hub", "account-{id}", "project-{id}"
-  std::string path;                   // e.g. "hub/name"
+  std::string scope = "hub";  // "hub", "account-{id}", "project-{id}"
+  std::string path;           // e.g. "hub/name"
   std::string service = "persist";
   bool ephemeral = false;
   bool sync = false;
-  Value config;                       // applied after opening; null: none
+  Value config;  // applied at each opening; null: none
+  StreamFollow follow = StreamFollow::everything;
+  StreamSequence start_seq = 0;  // 0: from the beginning
+};
+
+struct StreamCallOptions {
+  std::int64_t timeout_ms = limits::request_timeout_ms;
+  bool many = false;           // more than one reply: Answer.last tells the final one
+  std::optional<Owner> owner;  // who gets the Answer; default: the stream's owner
 };
 
 namespace stream_client_effect {
-// The state of the server at one moment, then every change after it: a snapshot is sent after the
-// first opening and after each reconnect when changes may have been missed. Receivers replace what
-// they have: messages with seq in [from_seq, ...] not listed here are gone.
+// What the receiver must catch up with. It comes once in each session, before its Changes.
 struct Snapshot {
   Owner owner;
   StreamClientId stream;
-  std::vector<StoredMessage> messages;  // ascending
+  // True: the server has exactly `messages` (from start_seq on); all else is gone. False:
+  // everything told before is still there, except older messages of the keys in `messages`, which
+  // are new.
+  bool complete;
+  std::vector<StreamMessage> messages;  // ascending
 };
 struct Changes {
   Owner owner;
   StreamClientId stream;
-  std::vector<StreamChange> changes;
+  std::vector<StreamUpdate> changes;
 };
-struct Failed {  // 403 or 429 on opening: for good
+struct Failed {  // 403 or 429 at the first opening: for good, the stream is closed
   Owner owner;
   StreamClientId stream;
   Error error;
 };
+// true: the session is complete, after its Snapshot.
 struct ConnectionChanged {
   Owner owner;
   StreamClientId stream;
@@ -59,6 +87,7 @@ struct Answer {
   StreamClientId stream;
   CallId call;
   Result<MessageData> reply;
+  bool last = true;
 };
 }  // namespace stream_client_effect
 
@@ -71,16 +100,30 @@ class StreamClients {
  public:
   StreamClients(Sockets& sockets, Random random);
   ~StreamClients();
+  StreamClients(const StreamClients&) = delete;
+  StreamClients& operator=(const StreamClients&) = delete;
 
+  // The first delay before a new socket, for streams opened afterwards. Default 1500 ms.
+  void set_reconnect_delay(std::int64_t delay_ms);
+
+  // Errors: permission_denied when the path does not belong to the scope.
   Result<StreamClientId> open(TimeMs now, Owner owner, StreamOpenOptions options);
+  // Nothing more is reported for it, answers to its calls neither.
   void close(TimeMs now, StreamClientId stream);
 
-  // Requests; each is answered by exactly one Answer. They fail with a retryable error (408, 503)
-  // when the connection breaks: the caller repeats them with the same msgID.
-  CallId set_many(TimeMs now, StreamClientId stream, const std::vector<SetRequest>& items,
-                  std::int64_t timeout_ms);
+  // Requests; each is answered by exactly one Answer (with `many`: one that is the last). A request
+  // waits for the session's socket. When the connection breaks it fails with a retryable error
+  // (408, 503) and may have taken effect: the caller repeats it with the same msgID. An unknown
+  // stream: an Answer with `closed`.
+  CallId set_many(TimeMs now, StreamClientId stream, const std::vector<StreamSet>& items,
+                  const StreamCallOptions& options = {});
   CallId command(TimeMs now, StreamClientId stream, std::string_view name, const Value& arguments,
-                 std::int64_t timeout_ms);
+                 const StreamCallOptions& options = {});
+  // How many messages the receiver holds after all that it was told; see above. It may be told at
+  // any time, the last word counts. nullopt: not known.
+  void set_held(StreamClientId stream, std::optional<std::uint64_t> count);
+
+  bool connected(StreamClientId stream) const;
 
   void on_socket_effect(TimeMs now, SocketEffect effect);
   void on_time(TimeMs now);
