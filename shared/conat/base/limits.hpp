@@ -69,6 +69,13 @@ inline constexpr std::size_t get_all_batch_bytes = 20'000'000;
 inline constexpr std::size_t change_batch_bytes = 20'000'000;
 inline constexpr std::int64_t change_batch_delay_ms = 30;
 inline constexpr std::size_t set_many_batch = 500;
+// What the batches of all getAll answers in progress may hold together.
+inline constexpr std::size_t get_all_total_bytes = 256u << 20;
+inline constexpr std::size_t get_all_min_batch_bytes = 64u << 10;
+// Requests of one socket that are not answered yet, and their payload bytes.
+inline constexpr std::size_t persist_max_pending_requests = 10'000;
+inline constexpr std::size_t persist_max_pending_bytes = 128u << 20;
+inline constexpr std::int64_t persist_enforce_interval_ms = 1000;
 
 // Synchronized stores, on the client.
 inline constexpr std::size_t max_value_bytes = 32u << 20;
@@ -90,6 +97,31 @@ inline constexpr std::size_t socket_max_queue = 1000;
 inline constexpr std::int64_t socket_keep_alive_ms = 45'000;
 inline constexpr std::int64_t socket_keep_alive_timeout_ms = 30'000;
 inline constexpr std::int64_t socket_command_timeout_ms = 10'000;
+// Payload bytes that one socket has written and not got acknowledged.
+inline constexpr std::size_t socket_max_queue_bytes = 256u << 20;
+inline constexpr std::size_t max_sockets_per_server = 20'000;
+inline constexpr std::size_t max_socket_servers = 1000;
+// Messages that came early and wait for the gap before them: of one socket, and of all together.
+inline constexpr std::size_t socket_max_held_messages = 1000;
+inline constexpr std::size_t socket_max_held_bytes = 64u << 20;
+inline constexpr std::size_t sockets_max_held_bytes = 512u << 20;
+// Missing messages that are asked for at a time, and the bytes of an answer to such a request.
+inline constexpr std::size_t socket_missing_batch = 64;
+inline constexpr std::size_t socket_missing_answer_bytes = 64u << 20;
+// Requests inside one socket that wait for `ready`.
+inline constexpr std::size_t socket_max_waiting_requests = 1000;
+// An acknowledgement leaves after this many messages, or this late.
+inline constexpr std::size_t socket_ack_batch = 64;
+inline constexpr std::int64_t socket_ack_delay_ms = 5;
+inline constexpr std::int64_t socket_reconnect_delay_ms = 500;
+inline constexpr std::int64_t socket_backoff_start_ms = 500;
+inline constexpr std::int64_t socket_backoff_max_ms = 10'000;
+inline constexpr double socket_backoff_factor = 1.3;
+inline constexpr std::int64_t socket_interest_wait_ms = 5000;
+// Unacknowledged messages: resent for this long after a reconnect; while connected, the last one is
+// resent when nothing was acknowledged for this long.
+inline constexpr std::int64_t socket_resend_limit_ms = 120'000;
+inline constexpr std::int64_t socket_resend_patience_ms = 3000;
 
 inline constexpr std::int64_t request_timeout_ms = 30'000;
 inline constexpr std::int64_t publish_timeout_ms = 30'000;

@@ -2,9 +2,13 @@
 // changefeeds, limits on open streams, answers and their order.
 //
 // It knows neither sockets nor storage: the host (fabric/persist_host) feeds it what happens on the
-// server's sockets and carries its PersistEffects out: to the sockets, and to the storage (threads in
-// native/storage, a MemoryStore in simulations). Storage work for one stream is done in the order
-// given; results come back through on_storage. Thread safety: none, one thread.
+// server's sockets and carries its PersistEffects out: to the sockets, and to the storage (threads
+// in native/storage, a MemoryStore in simulations). Storage work for one stream is done in the
+// order given; results come back through on_storage.
+//
+// Flow: of a getAll at most one batch is on its way, from the storage's answer until the broker has
+// taken it (Respond::flow, on_responded), so that a slow reader never makes the server hold a
+// stream. Thread safety: none, one thread.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +34,7 @@ struct StorageGet {
 };
 struct StorageGetAll {
   StreamSequence from = 0;
-  StreamSequence to = 0;          // inclusive; 0: no end
+  StreamSequence to = 0;  // inclusive; 0: no end
   std::size_t max_bytes = 0;
 };
 struct StorageSetMany {
@@ -42,9 +46,9 @@ struct StorageConfigure {
 struct StorageKeys {};
 struct StorageInventory {};
 struct StorageEnforce {};
-using StorageCommand = std::variant<SetRequest, StorageSetMany, StorageGet, StorageGetAll,
-                                    DeleteRequest, StorageConfigure, StorageKeys, StorageInventory,
-                                    StorageEnforce>;
+using StorageCommand =
+    std::variant<SetRequest, StorageSetMany, StorageGet, StorageGetAll, DeleteRequest,
+                 StorageConfigure, StorageKeys, StorageInventory, StorageEnforce>;
 
 struct StorageRange {
   std::vector<StoredMessage> messages;
@@ -70,11 +74,11 @@ struct StorageResult {
     Result<StorageAnswer> answer;
   };
   StreamId stream = 0;
-  bool opened = false;              // this is the answer to OpenStream
+  bool opened = false;  // this is the answer to OpenStream
   std::optional<Error> open_error;
   std::vector<Item> items;
   std::vector<StreamChange> changes;
-  bool needs_enforcement = false;   // wants a StorageEnforce within about a second
+  bool needs_enforcement = false;  // wants a StorageEnforce within about a second
 };
 
 namespace persist_effect {
@@ -85,9 +89,8 @@ struct Write {  // a data message to a socket
 struct Respond {  // the answer to a request inside a socket
   std::string reply_subject;
   MessageData data;
-};
-struct CloseSocket {
-  PersistSocketId socket;
+  // Not 0: publish it with an acknowledgement and tell on_responded.
+  std::uint64_t flow = 0;
 };
 struct OpenStream {
   StreamId stream;
@@ -106,12 +109,15 @@ struct CloseStream {
 };
 }  // namespace persist_effect
 
-using PersistEffect = std::variant<persist_effect::Write, persist_effect::Respond,
-                                   persist_effect::CloseSocket, persist_effect::OpenStream,
-                                   persist_effect::Submit, persist_effect::CloseStream>;
+using PersistEffect =
+    std::variant<persist_effect::Write, persist_effect::Respond, persist_effect::OpenStream,
+                 persist_effect::Submit, persist_effect::CloseStream>;
 
 struct PersistServerOptions {
   std::string server_id = "0";
+  // The ids of all servers that share the scopes, this one's included, in order: the answer to
+  // "who serves this scope" is one of them. Empty: this one alone.
+  std::vector<std::string> server_ids;
   std::string service = "persist";
   std::size_t max_streams_per_scope = limits::max_streams_per_scope;
   std::size_t max_streams = limits::max_streams;
@@ -129,8 +135,8 @@ class PersistServer {
                   const MessageData& data);
   void on_closed(TimeMs now, PersistSocketId socket);
   void on_storage(TimeMs now, StorageResult result);
-  // For pacing getAll: how many messages this socket or reply stream still has in flight is not
-  // known to the host, so replies are paced by storage round trips, one batch at a time.
+  // A Respond with this `flow` has been taken by the broker; `delivered`: someone received it.
+  void on_responded(TimeMs now, std::uint64_t flow, bool delivered);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
   bool next(PersistEffect& effect);
@@ -141,9 +147,11 @@ class PersistServer {
 };
 
 // Checks a storage path against the scope of a subject's second token ("hub", "account-{id}",
-// "project-{id}"). Used by the server always and by clients before opening.
-Status check_storage_path(std::string_view scope, std::string_view path);
-// Which server of `ids` (in order) serves a scope: the hash of the second token.
+// "project-{id}"). Used by the server always and by clients before opening. `subject` is named in
+// the error's text; empty: "persist.{scope}". Errors: permission_denied.
+Status check_storage_path(std::string_view scope, std::string_view path,
+                          std::string_view subject = {});
+// Which server of `count` (in order) serves a scope: the hash of the second token.
 std::size_t persist_server_index(std::string_view scope, std::size_t count);
 
 }  // namespace conat
