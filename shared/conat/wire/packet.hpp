@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,8 +53,9 @@ struct PacketView {
   // between them, or MessagePack elements back to back. Checked to be well-formed.
   ByteView arguments;
   std::uint32_t argument_count = 0;
-  // text encoding: the binary attachments that placeholders in `arguments` name.
-  const std::vector<Bytes>* attachments = nullptr;
+  // text encoding: the binary attachments. The reader has put the placeholders in `arguments` into
+  // their canonical form, numbered in order of appearance, each attachment used exactly once.
+  std::span<const ByteView> attachments;
 };
 
 class PacketReader {
@@ -94,7 +97,8 @@ struct Tail {
   PacketEncoding encoding = PacketEncoding::text;
   ByteView elements;
   std::uint32_t count = 0;
-  std::vector<ByteView> attachments;  // text encoding: in the order of their placeholder numbers
+  // Text encoding: one for each placeholder in `elements`, in order of appearance.
+  std::span<const ByteView> attachments;
   MessageHead head;
 };
 
@@ -116,9 +120,11 @@ struct TailFields {
   std::string_view id;
   std::uint64_t sequence = 0;
   bool done = true;
-  std::uint8_t payload_encoding = 0;
+  std::uint8_t payload_encoding = 0;  // 255 when it is no number that fits
   ByteView raw;
   Bytes headers;
+  // Holds `raw` when it is text with escapes.
+  std::unique_ptr<std::string> unescaped;
 };
 Result<TailFields> parse_tail(const Tail& tail);
 
