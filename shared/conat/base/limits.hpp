@@ -64,7 +64,16 @@ inline constexpr std::size_t max_path_component_bytes = 255;
 inline constexpr std::size_t max_streams_per_scope = 500;
 inline constexpr std::size_t max_streams = 10'000;
 inline constexpr std::int64_t ephemeral_max_bytes = 64'000'000;
+// Messages of an ephemeral stream, so that empty ones are bounded too.
+inline constexpr std::int64_t ephemeral_max_messages = 1'000'000;
 inline constexpr std::int64_t message_id_ttl_ms = 120'000;
+// A msgID's length, and how much the ids of one stream may take in memory before the oldest are
+// forgotten early (a file-backed stream keeps about 72 bytes for each).
+inline constexpr std::size_t max_message_id_bytes = 1024;
+inline constexpr std::size_t max_message_ids_bytes = 256u << 20;
+inline constexpr std::size_t ephemeral_message_ids_bytes = 32u << 20;
+// One stored message (SQLite's own bound is 10^9 bytes).
+inline constexpr std::int64_t max_stored_message_bytes = 900'000'000;
 inline constexpr std::size_t get_all_batch_bytes = 20'000'000;
 inline constexpr std::size_t change_batch_bytes = 20'000'000;
 inline constexpr std::int64_t change_batch_delay_ms = 30;
@@ -130,6 +139,7 @@ static_assert(assumed_max_payload_bytes > chunk_reserve_bytes);
 static_assert(max_payload_bytes > chunk_reserve_bytes + min_chunk_bytes);
 static_assert(max_queue_bytes > 4 * max_payload_bytes);
 static_assert(get_all_batch_bytes < max_queue_bytes);
+static_assert(max_partial_bytes < static_cast<std::size_t>(max_stored_message_bytes));
 static_assert(2 * max_value_bytes <= max_queue_bytes);
 static_assert(set_many_batch_bytes < max_payload_bytes);
 static_assert(max_subject_bytes < min_chunk_bytes * 64);
