@@ -1,0 +1,67 @@
+#include "net/loop.hpp"
+
+#include "net/stream.hpp"
+
+namespace conat::net {
+
+// The scheduler takes posts from other threads; sockets and timers are used on one thread only, so
+// their locks are left out.
+Loop::Loop()
+    : context_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
+      work_(context_.get_executor()),
+      read_buffer_(read_buffer_bytes),
+      write_buffer_(write_buffer_bytes),
+      close_timer_(context_) {}
+
+Loop::~Loop() = default;
+
+TimeMs Loop::now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void Loop::run() { context_.run(); }
+
+void Loop::request_turn_end() {
+  if (turn_end_requested_) return;
+  turn_end_requested_ = true;
+  asio::post(context_, [this] { end_turn(); });
+}
+
+void Loop::flush_at_turn_end(std::shared_ptr<Stream> stream) {
+  dirty_.push_back(std::move(stream));
+  request_turn_end();
+}
+
+void Loop::end_turn() {
+  turn_end_requested_ = false;
+  if (turn_end_) turn_end_();
+  // Flushing may make streams dirty again: those wait for the next turn.
+  flushing_.swap(dirty_);
+  for (const auto& stream : flushing_) stream->flush();
+  flushing_.clear();
+}
+
+void Loop::close_at(TimeMs until, std::shared_ptr<Stream> stream) {
+  closing_.push_back({until, stream});
+  if (!close_timer_armed_) arm_close_timer();
+}
+
+void Loop::arm_close_timer() {
+  close_timer_armed_ = true;
+  close_timer_.expires_at(
+      std::chrono::steady_clock::time_point(std::chrono::milliseconds(closing_.front().until)));
+  close_timer_.async_wait([this](error_code error) {
+    close_timer_armed_ = false;
+    if (error) return;
+    const TimeMs time = now();
+    while (!closing_.empty() && closing_.front().until <= time) {
+      if (auto stream = closing_.front().stream.lock()) stream->abort();
+      closing_.pop_front();
+    }
+    if (!closing_.empty()) arm_close_timer();
+  });
+}
+
+}  // namespace conat::net

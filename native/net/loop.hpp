@@ -1,0 +1,83 @@
+// One event loop on one thread: Asio's io_context, the buffers its streams share, and the notion of
+// a turn.
+//
+// A turn is the handling of everything that was ready at once. What streams have to write is
+// collected during a turn and written at its end, so that many small messages leave with one system
+// call. Idle streams hold no buffers: reading and writing go through the two buffers here.
+//
+// Thread safety: everything but post() belongs to the thread that calls run().
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "conat/base/time.hpp"
+#include "net/asio.hpp"
+
+namespace conat::net {
+
+class Stream;
+
+class Loop {
+ public:
+  // One read takes at most this much. More makes turns longer without saving system calls.
+  static constexpr std::size_t read_buffer_bytes = 256 * 1024;
+  // Small buffers that wait behind each other are joined in here for one write.
+  static constexpr std::size_t write_buffer_bytes = 256 * 1024;
+
+  Loop();
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  asio::io_context& context() { return context_; }
+  // Monotonic milliseconds, the same clock in every loop of the process.
+  static TimeMs now();
+
+  // Runs until stop(). Call both in any thread, run() only once.
+  void run();
+  void stop() { context_.stop(); }
+  // Runs `task` on the loop's thread, soon. Any thread.
+  template <class Task>
+  void post(Task&& task) {
+    asio::post(context_, std::forward<Task>(task));
+  }
+
+  // `hook` runs at the end of each requested turn, before the streams are flushed.
+  void set_turn_end(std::function<void()> hook) { turn_end_ = std::move(hook); }
+  void request_turn_end();
+
+  // For streams.
+  std::span<std::uint8_t> read_buffer() { return read_buffer_; }
+  std::span<std::uint8_t> write_buffer() { return write_buffer_; }
+  void flush_at_turn_end(std::shared_ptr<Stream> stream);
+  // Closes the stream when it is still open at `until`; calls come in the order of `until`.
+  void close_at(TimeMs until, std::shared_ptr<Stream> stream);
+
+ private:
+  void end_turn();
+  void arm_close_timer();
+
+  asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::vector<std::uint8_t> read_buffer_;
+  std::vector<std::uint8_t> write_buffer_;
+  std::function<void()> turn_end_;
+  bool turn_end_requested_ = false;
+  std::vector<std::shared_ptr<Stream>> dirty_;
+  std::vector<std::shared_ptr<Stream>> flushing_;
+
+  struct Closing {
+    TimeMs until;
+    std::weak_ptr<Stream> stream;
+  };
+  std::deque<Closing> closing_;
+  Timer close_timer_;
+  bool close_timer_armed_ = false;
+};
+
+}  // namespace conat::net

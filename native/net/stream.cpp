@@ -1,0 +1,176 @@
+#include "net/stream.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+namespace conat::net {
+namespace {
+
+// Reads of one stream before the others get their turn.
+constexpr int reads_per_turn = 2;
+// Writes of one stream before the others get their turn.
+constexpr int writes_per_turn = 8;
+
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+}  // namespace
+
+Stream::Stream(Loop& loop, Socket socket, StreamOwner& owner)
+    : loop_(loop), socket_(std::move(socket)), owner_(&owner) {}
+
+void Stream::set_owner(StreamOwner& owner, std::uint64_t tag) {
+  owner_ = &owner;
+  tag_ = tag;
+}
+
+std::string Stream::address() const {
+  error_code error;
+  const auto endpoint = socket_.remote_endpoint(error);
+  return error ? std::string() : endpoint.address().to_string();
+}
+
+// ---- reading ----
+
+void Stream::start_reading() { wait_for_bytes(); }
+
+void Stream::resume_reading() {
+  if (pauses_ > 0 && --pauses_ == 0 && state_ == State::open) wait_for_bytes();
+}
+
+// Each wait looks at the socket anew, so bytes that were left unread are noticed at once.
+void Stream::wait_for_bytes() {
+  if (waiting_for_bytes_ || state_ == State::closed) return;
+  waiting_for_bytes_ = true;
+  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](error_code error) {
+    self->waiting_for_bytes_ = false;
+    if (!error) self->on_readable();
+  });
+}
+
+void Stream::on_readable() {
+  for (int reads = 0; state_ != State::closed; ++reads) {
+    if (state_ == State::open && pauses_ > 0) return;
+    if (reads == reads_per_turn) break;
+    const auto buffer = loop_.read_buffer();
+    const ssize_t count =
+        ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && would_block(errno)) break;
+    if (count <= 0) {
+      lost();
+      return;
+    }
+    const auto size = static_cast<std::size_t>(count);
+    if (state_ == State::open) owner_->on_stream_bytes(*this, buffer.first(size));
+    if (size < buffer.size()) break;
+  }
+  if (state_ == State::closed || (state_ == State::open && pauses_ > 0)) return;
+  wait_for_bytes();
+}
+
+// ---- writing ----
+
+void Stream::send(SharedBytes bytes) {
+  if (state_ != State::open || bytes.empty()) return;
+  queue_.push(std::move(bytes));
+  mark_dirty();
+}
+
+void Stream::mark_dirty() {
+  if (dirty_ || waiting_for_room_) return;
+  dirty_ = true;
+  loop_.flush_at_turn_end(shared_from_this());
+}
+
+void Stream::flush() {
+  dirty_ = false;
+  if (state_ == State::closed || state_ == State::half_closed || waiting_for_room_) return;
+  std::size_t written = 0;
+  int writes = 0;
+  while (!queue_.empty() && writes < writes_per_turn) {
+    std::array<iovec, WriteQueue::max_parts> parts;
+    const auto batch = queue_.gather(parts, loop_.write_buffer());
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = batch.parts;
+    const ssize_t count = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && !would_block(errno)) {
+      lost();
+      return;
+    }
+    const std::size_t size = count < 0 ? 0 : static_cast<std::size_t>(count);
+    if (size > 0) queue_.consume(size);
+    written += size;
+    ++writes;
+    if (size < batch.bytes) {
+      wait_for_room();
+      break;
+    }
+  }
+  if (!queue_.empty() && !waiting_for_room_) mark_dirty();
+  if (state_ == State::flushing) {
+    if (queue_.empty()) half_close();
+  } else if (written > 0) {
+    owner_->on_stream_written(*this, written);
+  }
+}
+
+void Stream::wait_for_room() {
+  waiting_for_room_ = true;
+  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](error_code error) {
+    self->waiting_for_room_ = false;
+    if (!error) self->flush();
+  });
+}
+
+// ---- closing ----
+
+void Stream::close(TimeMs linger_ms) {
+  if (state_ == State::open) begin_close(linger_ms);
+}
+
+void Stream::close_dropping(TimeMs linger_ms, bool keep_last) {
+  if (state_ != State::open) return;
+  queue_.drop_unstarted(keep_last);
+  begin_close(linger_ms);
+}
+
+void Stream::begin_close(TimeMs linger_ms) {
+  state_ = State::flushing;
+  loop_.close_at(Loop::now() + linger_ms, shared_from_this());
+  // A paused stream reads again: the peer's end has to be noticed, and its bytes are dropped.
+  wait_for_bytes();
+  if (queue_.empty()) {
+    half_close();
+  } else {
+    mark_dirty();
+  }
+}
+
+void Stream::half_close() {
+  state_ = State::half_closed;
+  queue_.clear();
+  error_code ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+}
+
+void Stream::abort() { release(); }
+
+void Stream::lost() {
+  const bool tell = state_ == State::open;
+  release();
+  if (tell) owner_->on_stream_closed(*this);
+}
+
+void Stream::release() {
+  if (state_ == State::closed) return;
+  state_ = State::closed;
+  queue_.clear();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+}  // namespace conat::net
