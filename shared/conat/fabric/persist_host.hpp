@@ -24,6 +24,8 @@ class PersistHost {
 
   // Connects and listens; call once.
   void start(TimeMs now);
+  // True while it listens: signed in, its server's subscriptions confirmed.
+  bool ready() const;
   // For the transport's input.
   Client& client();
   void on_storage(TimeMs now, StorageResult result);
