@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "conat/base/limits.hpp"
 #include "conat/base/time.hpp"
 #include "conat/stream/stream.hpp"
 #include "conat/wire/message.hpp"
