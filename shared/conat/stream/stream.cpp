@@ -154,7 +154,8 @@ Result<SetResult> Stream::set(UnixMs now, SetRequest request) {
     auto found = store_->find_key(*request.key);
     if (!found.ok()) return fail(std::move(found.error()));
     replaced = *found;
-    if (request.previous_seq && (!replaced || replaced->seq != *request.previous_seq)) {
+    const StreamSequence current = replaced ? replaced->seq : must_not_exist;
+    if (request.previous_seq && current != *request.previous_seq) {
       return Error(ErrorKind::wrong_last_sequence);
     }
   }

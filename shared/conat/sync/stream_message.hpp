@@ -7,11 +7,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "conat/base/bytes.hpp"
 #include "conat/base/time.hpp"
-#include "conat/stream/store.hpp"
+#include "conat/stream/stream.hpp"
 #include "conat/wire/codec.hpp"
 #include "conat/wire/headers.hpp"
 
@@ -35,20 +36,17 @@ struct StreamUpdate {
   std::vector<StreamSequence> deleted;
 };
 
-// One message to store.
+// One message to store. Views: they must live until the call that takes it returns.
 struct StreamSet {
-  std::optional<std::string> key;
+  std::optional<std::string_view> key;
   PayloadEncoding encoding = PayloadEncoding::msgpack;
-  Bytes raw;
+  ByteView raw;
   Headers headers;
   std::int64_t ttl_ms = 0;  // 0: none
-  // The key's current message must have this seq; must_not_exist: there must be none.
+  // The key's current message must have this seq; must_not_exist: there must be none. A server that
+  // does not know the latter answers with an error and writes nothing.
   std::optional<StreamSequence> previous_seq;
   std::string message_id;
 };
-
-// `previousSeq` that asks for a key that has no message yet. A server that does not know it answers
-// `wrong-last-sequence` or an error without a code; nothing is written then.
-inline constexpr StreamSequence must_not_exist = -1;
 
 }  // namespace conat
