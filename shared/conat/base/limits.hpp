@@ -13,8 +13,9 @@ inline constexpr std::size_t chunk_reserve_bytes = 100'000;
 inline constexpr std::size_t min_chunk_bytes = 1000;
 // Assumed by a client before `info` told it.
 inline constexpr std::size_t assumed_max_payload_bytes = 1'000'000;
-// Attachments of one binary event.
-inline constexpr std::size_t max_attachments = 64;
+// Attachments of one binary event: what socket.io-parser takes by default. A delivery with more
+// would make such clients drop their connection.
+inline constexpr std::size_t max_attachments = 10;
 // Nesting of decoded values (JSON and MessagePack).
 inline constexpr std::size_t max_value_depth = 64;
 

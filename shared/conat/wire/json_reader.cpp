@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "conat/wire/codec.hpp"
 #include "conat/wire/json_cursor.hpp"
 #include "conat/wire/json_number.hpp"
@@ -87,10 +85,10 @@ Value read_value(JsonCursor& cursor, std::size_t depth_left) {
 
 }  // namespace
 
-Result<Value> decode_json(std::string_view text) {
+Result<Value> decode_json(std::string_view text, std::size_t max_depth) {
   if (!is_utf8(as_bytes(text))) return Error(ErrorKind::malformed, "JSON that is no UTF-8");
   JsonCursor cursor(text);
-  Value value = read_value(cursor, limits::max_value_depth);
+  Value value = read_value(cursor, max_depth);
   cursor.skip_space();
   if (!cursor.ok() || !cursor.at_end()) return Error(ErrorKind::malformed, "malformed JSON");
   return value;

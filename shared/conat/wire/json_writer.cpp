@@ -73,16 +73,19 @@ void write_date(std::string& out, double unix_ms) {
   out.append(text, static_cast<std::size_t>(length)).push_back('"');
 }
 
-void write_map(const Value::Map& map, std::string& out, std::vector<ByteView>* attachments) {
+void write_map(const Value::Map& map, std::string& out, JsonBinary* binary) {
   out.push_back('{');
   bool first = true;
   for (const auto& [key, entry] : map) {
-    if (attachments != nullptr && key == "_placeholder" && entry.bool_or(false)) continue;
+    if (binary != nullptr && !binary->keep_marks && key == "_placeholder" && entry.bool_or(false)) {
+      binary->disarmed = true;
+      continue;
+    }
     if (!first) out.push_back(',');
     first = false;
     append_json_text(out, key);
     out.push_back(':');
-    write_json(entry, out, attachments);
+    write_json(entry, out, binary);
   }
   out.push_back('}');
 }
@@ -93,7 +96,7 @@ void append_placeholder(std::string& out, std::size_t number) {
   out.append(R"({"_placeholder":true,"num":)").append(std::to_string(number)).push_back('}');
 }
 
-void write_json(const Value& value, std::string& out, std::vector<ByteView>* attachments) {
+void write_json(const Value& value, std::string& out, JsonBinary* binary) {
   if (const auto* integer = value.if_integer()) {
     out.append(std::to_string(*integer));
   } else if (const auto* big = value.if_big_integer()) {
@@ -105,18 +108,18 @@ void write_json(const Value& value, std::string& out, std::vector<ByteView>* att
   } else if (const auto* text = value.if_text()) {
     append_json_text(out, *text);
   } else if (const auto* map = value.if_map()) {
-    write_map(*map, out, attachments);
+    write_map(*map, out, binary);
   } else if (const auto* items = value.if_array()) {
     out.push_back('[');
     for (std::size_t i = 0; i < items->size(); ++i) {
       if (i != 0) out.push_back(',');
-      write_json((*items)[i], out, attachments);
+      write_json((*items)[i], out, binary);
     }
     out.push_back(']');
   } else if (const auto* bytes = value.if_binary()) {
-    if (attachments != nullptr) {
-      append_placeholder(out, attachments->size());
-      attachments->push_back(*bytes);
+    if (binary != nullptr) {
+      append_placeholder(out, binary->attachments.size());
+      binary->attachments.push_back(*bytes);
     } else {
       out.append(R"({"type":"Buffer","data":)");
       write_bytes(out, *bytes);

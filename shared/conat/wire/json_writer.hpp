@@ -10,10 +10,18 @@
 
 namespace conat {
 
-// Appends `value`. Without `attachments` binary is written as Buffer.toJSON writes it. With them it
-// becomes a Socket.IO placeholder and a view of it is appended to `attachments`; the entry
-// `_placeholder` of a map is then left out where a receiver would take the map for a placeholder.
-void write_json(const Value& value, std::string& out, std::vector<ByteView>* attachments);
+// Where the binary of a packet goes.
+struct JsonBinary {
+  std::vector<ByteView> attachments;  // views of the values written
+  // Maps that a receiver of attachments would take for placeholders lose their `_placeholder`: a
+  // wrong one makes receivers drop the connection. Of no concern in packets without attachments.
+  bool keep_marks = false;
+  bool disarmed = false;  // it happened
+};
+
+// Appends `value`. Without `binary` bytes are written as Buffer.toJSON writes them; with it they
+// become attachments, and a placeholder stands where they stood.
+void write_json(const Value& value, std::string& out, JsonBinary* binary);
 
 // What a binary value's place in the text of a packet holds.
 void append_placeholder(std::string& out, std::size_t number);

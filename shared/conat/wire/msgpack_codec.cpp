@@ -228,9 +228,9 @@ Bytes encode_msgpack(const Value& value) {
   return out;
 }
 
-Result<Value> decode_msgpack(ByteView bytes) {
+Result<Value> decode_msgpack(ByteView bytes, std::size_t max_depth) {
   MsgpackCursor cursor(bytes);
-  cursor.skip();
+  cursor.skip(max_depth);
   if (!cursor.ok() || !cursor.at_end()) {
     return Error(ErrorKind::malformed, "malformed MessagePack");
   }

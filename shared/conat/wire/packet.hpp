@@ -3,6 +3,7 @@
 // `text` is what every socket.io-client does by default (JSON header, binary attachments as
 // frames of their own); `msgpack` is what socket.io-msgpack-parser does (one binary frame holding
 // a map). A PacketReader belongs to one direction of one connection and collects attachments.
+// Text messages must be UTF-8, as a WebSocketReader hands them out.
 // Thread safety: none, one reader per connection; the free functions are pure.
 #pragma once
 
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "conat/base/bytes.hpp"
+#include "conat/base/limits.hpp"
 #include "conat/base/result.hpp"
 #include "conat/base/value.hpp"
 #include "conat/wire/codec.hpp"
@@ -63,7 +65,8 @@ class PacketReader {
   enum class Step : std::uint8_t { packet, need_attachments, error };
 
   // Takes one WebSocket message. The encoding is unknown until the CONNECT packet came (server) or
-  // set_encoding was called (client); a connection that mixes encodings is an error.
+  // set_encoding was called (client); a connection that mixes encodings is an error. Engine.IO's
+  // own packets may come at any time, even between an event and its attachments.
   Step read(bool binary, ByteView message);
   const PacketView& packet() const { return packet_; }
   std::string_view error_text() const { return error_; }
@@ -72,21 +75,54 @@ class PacketReader {
   void set_encoding(PacketEncoding encoding) { encoding_ = encoding; }
   // Bound on the bytes of the attachments of one packet together.
   void set_max_attachment_bytes(std::size_t bytes) { max_attachment_bytes_ = bytes; }
+  // Drops what is kept for reuse, when the packet was handled and nothing more is at hand. Cheap
+  // when there is little of it.
+  void release_buffers();
 
  private:
-  // (the implementation's owner adds what it needs)
+  Step read_engine(std::string_view text);
+  Step read_socket_text(std::string_view text);
+  bool read_text_head(std::string_view text, std::size_t& position, bool binary);
+  Step read_text_body(std::uint8_t type, std::string_view body);
+  Step read_text_arguments(std::string_view body, bool event);
+  Step read_text_data(std::string_view body, bool text_allowed);
+  Step read_attachment(ByteView message);
+  Step complete();
+  bool normalize();
+  Step read_msgpack(ByteView message);
+  Step read_msgpack_body(std::uint64_t type, ByteView data);
+  Step fail(const char* text);
+
   PacketView packet_;
   std::string error_;
   std::optional<PacketEncoding> encoding_;
-  std::size_t max_attachment_bytes_ = 8'000'000;
+  std::size_t max_attachment_bytes_ = limits::max_payload_bytes;
+
+  // A text packet that waits for its attachments.
+  bool waiting_ = false;
+  bool irregular_ = false;      // its placeholders have to be put in order
+  std::uint32_t expected_ = 0;  // how many attachments its head announced
+  std::size_t attachment_bytes_ = 0;
+  PacketView held_;
+  std::string held_text_;
+  // All but the last are copied; the last one is seen where it was read.
+  std::vector<Bytes> kept_attachments_;
+  std::vector<ByteView> attachments_;
+  std::string name_;        // a name with escapes, decoded
+  std::string normalized_;  // arguments whose placeholders were put in order
 };
+
+// Names that Socket.IO keeps for itself: a packet that uses one as its event's name is malformed,
+// so that no subscription to such a pattern can be served.
+bool is_reserved_event(std::string_view name);
 
 // Decodes the arguments of a packet, attachments put in place of their placeholders.
 Result<Value::Array> decode_arguments(const PacketView& packet);
 
 // The head of a message: what the broker must know of a publish's tail.
 struct MessageHead {
-  std::string_view id;       // empty when the tail has none
+  // Empty when the tail has none. In text as it is written: escapes are not decoded.
+  std::string_view id;
   std::uint64_t sequence = 0;
   bool done = true;
 };
@@ -131,7 +167,8 @@ Result<TailFields> parse_tail(const Tail& tail);
 // ---- Writing: WebSocket messages (clients), or framed for the server (hot path) ----
 
 // A delivery, framed for a WebSocket server in one buffer; the tail is spliced verbatim when the
-// encodings agree and converted otherwise.
+// encodings agree and converted otherwise. Fails for a pattern that is a reserved event name, and
+// when the tail cannot be converted (a MessagePack map with keys that are no text).
 Result<SharedBytes> frame_delivery(PacketEncoding encoding, std::string_view pattern,
                                    std::string_view subject, const Tail& tail);
 // {count} as an acknowledgement, framed for a WebSocket server.
