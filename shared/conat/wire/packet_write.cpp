@@ -11,6 +11,13 @@ enum : std::uint8_t { kConnect = 0, kDisconnect = 1, kEvent = 2, kAck = 3, kConn
 
 WireMessage text_message(std::string_view text) { return {false, to_bytes(text)}; }
 
+// (A braced list would copy the message.)
+WireMessages only(WireMessage message) {
+  WireMessages messages;
+  messages.push_back(std::move(message));
+  return messages;
+}
+
 WireMessages with_attachments(std::string_view text, std::span<const ByteView> attachments) {
   WireMessages messages;
   messages.reserve(1 + attachments.size());
@@ -42,7 +49,7 @@ WireMessages msgpack_packet(std::uint8_t type, const Value* data, std::string_vi
   open_msgpack(message.payload, type, data != nullptr, false);
   if (data != nullptr) encode_msgpack(*data, message.payload);
   close_msgpack(message.payload, nsp, std::nullopt);
-  return {std::move(message)};
+  return only(std::move(message));
 }
 
 // An event when there is a name, else an acknowledgement.
@@ -56,7 +63,7 @@ WireMessages encode_msgpack_arguments(std::optional<std::string_view> name,
   if (name) append_msgpack_text(message.payload, *name);
   for (const Value& argument : arguments) encode_msgpack(argument, message.payload);
   close_msgpack(message.payload, "/", ack_id);
-  return {std::move(message)};
+  return only(std::move(message));
 }
 
 // ---- Text ----
@@ -145,7 +152,7 @@ WireMessages encode_msgpack_publish(const PublishChunk& chunk,
   append_msgpack_binary(out, chunk.raw);
   append(out, chunk.headers);
   close_msgpack(out, "/", ack_id);
-  return {std::move(message)};
+  return only(std::move(message));
 }
 
 }  // namespace
@@ -169,7 +176,7 @@ WireMessages encode_connect(PacketEncoding encoding, const Value& data) {
   }
   std::string text = "40";
   if (!data.is_null()) encode_json(data, text);
-  return {text_message(text)};
+  return only(text_message(text));
 }
 
 WireMessages encode_connect_error(PacketEncoding encoding, std::string_view message,
@@ -179,12 +186,12 @@ WireMessages encode_connect_error(PacketEncoding encoding, std::string_view mess
   std::string text = "44";
   if (nsp != "/") text.append(nsp).push_back(',');
   encode_json(data, text);
-  return {text_message(text)};
+  return only(text_message(text));
 }
 
 WireMessages encode_disconnect(PacketEncoding encoding) {
   if (encoding == PacketEncoding::msgpack) return msgpack_packet(kDisconnect, nullptr, "/");
-  return {text_message("41")};
+  return only(text_message("41"));
 }
 
 WireMessage encode_engine_open(std::string_view sid, std::int64_t ping_interval_ms,
