@@ -1,5 +1,5 @@
 // Signing in, staying alive, coming back.
-#include "client/scripted_server.hpp"
+#include "unit/client/scripted_server.hpp"
 
 using namespace conat;
 using namespace conat::test;

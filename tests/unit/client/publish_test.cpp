@@ -1,5 +1,7 @@
 // Publishing: acknowledgements, chunks, order, interest.
-#include "client/scripted_server.hpp"
+#include <deque>
+
+#include "unit/client/scripted_server.hpp"
 
 using namespace conat;
 using namespace conat::test;

@@ -1,5 +1,5 @@
 // Requests and their replies over the one inbox.
-#include "client/scripted_server.hpp"
+#include "unit/client/scripted_server.hpp"
 
 using namespace conat;
 using namespace conat::test;

@@ -27,8 +27,8 @@ class ScriptedServer {
     const Value& field(std::size_t index) const { return first().if_array()->at(index); }
   };
 
-  explicit ScriptedServer(PacketEncoding encoding, ClientOptions options = {})
-      : encoding(encoding), client(with(std::move(options), encoding), Random(42)) {}
+  explicit ScriptedServer(PacketEncoding used, ClientOptions options = {})
+      : encoding(used), client(with(std::move(options), used), Random(42)) {}
 
   // ---- what the client did ----
 
@@ -173,8 +173,8 @@ class ScriptedServer {
   const std::optional<Value>& connect_data() const { return connect_data_; }
 
  private:
-  static ClientOptions with(ClientOptions options, PacketEncoding encoding) {
-    options.encoding = encoding;
+  static ClientOptions with(ClientOptions options, PacketEncoding used) {
+    options.encoding = used;
     return options;
   }
 

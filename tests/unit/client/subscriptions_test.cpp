@@ -1,5 +1,5 @@
 // Subscriptions: shared, confirmed, and surviving.
-#include "client/scripted_server.hpp"
+#include "unit/client/scripted_server.hpp"
 
 using namespace conat;
 using namespace conat::test;
@@ -271,7 +271,7 @@ TEST_CASE("one that the server now refuses has ended; the others live on") {
   come_back(server);
   auto events = server.take_events();
   server.answer_added(events.at(1));
-  server.answer(events.at(2), Value(Value::Array{}));
+  server.answer(events.at(2), Value(Value::Array{Value(server.client.inbox() + ".*")}));
   const auto request = server.take_event("subscribe");
   server.answer(request,
                 Value(Value::Array{Value(Value::Map{{"error", Value("Error: permission denied")},
@@ -301,7 +301,7 @@ TEST_CASE("publishes after a reconnect leave when the subscriptions are back") {
   auto events = server.take_events();
   for (const auto& event : events) CHECK(event.name != "publish");
   SECTION("as soon as they are requested") {
-    server.answer(events.at(2), Value(Value::Array{}));
+    server.answer(events.at(2), Value(Value::Array{Value(server.client.inbox() + ".*")}));
     events = server.take_events();
     REQUIRE(events.size() == 4);
     CHECK(events[0].name == "subscribe");
@@ -327,7 +327,7 @@ TEST_CASE("an unanswered comparison is repeated and finishes") {
   come_back(server);
   auto events = server.take_events();
   server.answer_added(events.at(1));
-  server.answer(events.at(2), Value(Value::Array{}));
+  server.answer(events.at(2), Value(Value::Array{Value(server.client.inbox() + ".*")}));
   server.take_event("subscribe");  // never answered
   server.wait(limits::client_sync_answer_timeout_ms + limits::client_sync_retry_ms);
   std::optional<ScriptedServer::Event> list;
@@ -342,7 +342,7 @@ TEST_CASE("an unanswered comparison is repeated and finishes") {
     if (event.name == "subscriptions") list = std::move(event);
   }
   REQUIRE(list.has_value());
-  server.answer(*list, Value(Value::Array{Value("keep.1")}));
+  server.answer(*list, Value(Value::Array{Value(server.client.inbox() + ".*"), Value("keep.1")}));
   CHECK(subjects(server.take_event("subscribe").first()) == std::vector<std::string>{"keep.2"});
 }
 
@@ -359,7 +359,7 @@ TEST_CASE("many subscriptions are added in several calls of bounded size") {
   come_back(server);
   auto events = server.take_events();
   server.answer_added(events.at(1));
-  server.answer(events.at(2), Value(Value::Array{}));
+  server.answer(events.at(2), Value(Value::Array{Value(server.client.inbox() + ".*")}));
   events = server.take_events();
   REQUIRE(events.size() == 2);
   CHECK(events[0].first().if_array()->size() == limits::client_sync_batch);
