@@ -86,6 +86,9 @@ inline constexpr std::size_t get_all_min_batch_bytes = 64u << 10;
 inline constexpr std::size_t persist_max_pending_requests = 10'000;
 inline constexpr std::size_t persist_max_pending_bytes = 128u << 20;
 inline constexpr std::int64_t persist_enforce_interval_ms = 1000;
+// Changes that one reader of a changefeed has not acknowledged; a slower one is disconnected.
+inline constexpr std::size_t persist_socket_queue_bytes = 64u << 20;
+inline constexpr std::int64_t persist_listen_retry_ms = 5000;
 
 // Synchronized stores, on the client.
 inline constexpr std::size_t max_value_bytes = 32u << 20;

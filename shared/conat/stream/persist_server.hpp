@@ -133,7 +133,7 @@ class PersistServer {
   void on_connected(TimeMs now, PersistSocketId socket, std::string_view subject);
   void on_data(TimeMs now, PersistSocketId socket, const MessageData& data);
   void on_request(TimeMs now, PersistSocketId socket, std::string_view reply_subject,
-                  const MessageData& data);
+                  MessageData data);
   void on_closed(TimeMs now, PersistSocketId socket);
   void on_storage(TimeMs now, StorageResult result);
   // A Respond with this `flow` has been taken by the broker; `delivered`: someone received it.
