@@ -28,14 +28,14 @@ std::string_view reason_of(unsigned status) {
       return "OK";
     case 304:
       return "Not Modified";
+    case 308:
+      return "Permanent Redirect";
     case 400:
       return "Bad Request";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
-    case 426:
-      return "Upgrade Required";
     case 431:
       return "Request Header Fields Too Large";
     case 503:

@@ -7,13 +7,18 @@ namespace conat::net {
 // The scheduler takes posts from other threads; sockets and timers are used on one thread only, so
 // their locks are left out.
 Loop::Loop()
-    : context_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
-      work_(context_.get_executor()),
-      read_buffer_(read_buffer_bytes),
+    : read_buffer_(read_buffer_bytes),
       write_buffer_(write_buffer_bytes),
+      context_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
+      work_(context_.get_executor()),
       close_timer_(context_) {}
 
-Loop::~Loop() = default;
+Loop::~Loop() {
+  no_streams_ = nullptr;
+  // Their sockets must go before the context.
+  dirty_.clear();
+  held_.clear();
+}
 
 TimeMs Loop::now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -41,6 +46,32 @@ void Loop::end_turn() {
   flushing_.swap(dirty_);
   for (const auto& stream : flushing_) stream->flush();
   flushing_.clear();
+}
+
+// ---- holding reads ----
+
+void Loop::hold(std::shared_ptr<Stream> stream) { held_.push_back(std::move(stream)); }
+
+void Loop::release_reads() {
+  reads_held_ = false;
+  // Reading may fill up what was full and hold the rest again.
+  std::vector<std::shared_ptr<Stream>> held;
+  held.swap(held_);
+  for (const auto& stream : held) stream->resume_held();
+}
+
+// ---- the end of streams ----
+
+void Loop::stream_closed() {
+  if (--streams_ == 0 && no_streams_) asio::post(context_, std::exchange(no_streams_, nullptr));
+}
+
+void Loop::when_no_streams(std::function<void()> hook) {
+  if (streams_ == 0) {
+    asio::post(context_, std::move(hook));
+  } else {
+    no_streams_ = std::move(hook);
+  }
 }
 
 void Loop::close_at(TimeMs until, std::shared_ptr<Stream> stream) {

@@ -22,6 +22,13 @@ namespace conat::net {
 
 class Stream;
 
+struct LoopCounters {
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_written = 0;
+  std::uint64_t reads = 0;   // system calls that brought bytes
+  std::uint64_t writes = 0;  // system calls that took bytes
+};
+
 class Loop {
  public:
   // One read takes at most this much. More makes turns longer without saving system calls.
@@ -51,9 +58,25 @@ class Loop {
   void set_turn_end(std::function<void()> hook) { turn_end_ = std::move(hook); }
   void request_turn_end();
 
+  // Stops all streams from reading, until release_reads(): for when what they bring cannot be
+  // passed on. Each that has something to read waits in a list.
+  void hold_reads() { reads_held_ = true; }
+  void release_reads();
+  bool reads_held() const { return reads_held_; }
+
+  const LoopCounters& counters() const { return counters_; }
+  // Streams that are not closed yet.
+  std::size_t streams() const { return streams_; }
+  // `hook` runs once, soon after the last stream has closed (or if there is none).
+  void when_no_streams(std::function<void()> hook);
+
   // For streams.
   std::span<std::uint8_t> read_buffer() { return read_buffer_; }
   std::span<std::uint8_t> write_buffer() { return write_buffer_; }
+  LoopCounters& count() { return counters_; }
+  void stream_opened() { ++streams_; }
+  void stream_closed();
+  void hold(std::shared_ptr<Stream> stream);
   void flush_at_turn_end(std::shared_ptr<Stream> stream);
   // Closes the stream when it is still open at `until`; calls come in the order of `until`.
   void close_at(TimeMs until, std::shared_ptr<Stream> stream);
@@ -62,14 +85,22 @@ class Loop {
   void end_turn();
   void arm_close_timer();
 
-  asio::io_context context_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  // Destroying the context destroys the handlers in it, and with them the last streams, which
+  // report to the members up to here: so those come before it.
   std::vector<std::uint8_t> read_buffer_;
   std::vector<std::uint8_t> write_buffer_;
+  LoopCounters counters_;
+  std::size_t streams_ = 0;
+  std::function<void()> no_streams_;
+
+  asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::function<void()> turn_end_;
   bool turn_end_requested_ = false;
   std::vector<std::shared_ptr<Stream>> dirty_;
   std::vector<std::shared_ptr<Stream>> flushing_;
+  bool reads_held_ = false;
+  std::vector<std::shared_ptr<Stream>> held_;
 
   struct Closing {
     TimeMs until;

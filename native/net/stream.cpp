@@ -18,7 +18,11 @@ bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 }  // namespace
 
 Stream::Stream(Loop& loop, Socket socket, StreamOwner& owner)
-    : loop_(loop), socket_(std::move(socket)), owner_(&owner) {}
+    : loop_(loop), socket_(std::move(socket)), owner_(&owner) {
+  loop_.stream_opened();
+}
+
+Stream::~Stream() { release(); }
 
 void Stream::set_owner(StreamOwner& owner, std::uint64_t tag) {
   owner_ = &owner;
@@ -36,7 +40,8 @@ std::string Stream::address() const {
 void Stream::start_reading() { wait_for_bytes(); }
 
 void Stream::resume_reading() {
-  if (pauses_ > 0 && --pauses_ == 0 && state_ == State::open) wait_for_bytes();
+  paused_ = false;
+  if (state_ == State::open) wait_for_bytes();
 }
 
 // Each wait looks at the socket anew, so bytes that were left unread are noticed at once.
@@ -51,7 +56,12 @@ void Stream::wait_for_bytes() {
 
 void Stream::on_readable() {
   for (int reads = 0; state_ != State::closed; ++reads) {
-    if (state_ == State::open && pauses_ > 0) return;
+    if (state_ == State::open && paused_) return;
+    if (state_ == State::open && loop_.reads_held()) {
+      waiting_for_bytes_ = true;  // as good as: the loop calls when reading may go on
+      loop_.hold(shared_from_this());
+      return;
+    }
     if (reads == reads_per_turn) break;
     const auto buffer = loop_.read_buffer();
     const ssize_t count =
@@ -63,11 +73,18 @@ void Stream::on_readable() {
       return;
     }
     const auto size = static_cast<std::size_t>(count);
+    loop_.count().bytes_read += size;
+    ++loop_.count().reads;
     if (state_ == State::open) owner_->on_stream_bytes(*this, buffer.first(size));
     if (size < buffer.size()) break;
   }
-  if (state_ == State::closed || (state_ == State::open && pauses_ > 0)) return;
+  if (state_ == State::closed || (state_ == State::open && paused_)) return;
   wait_for_bytes();
+}
+
+void Stream::resume_held() {
+  waiting_for_bytes_ = false;
+  on_readable();
 }
 
 // ---- writing ----
@@ -105,6 +122,8 @@ void Stream::flush() {
     if (size > 0) queue_.consume(size);
     written += size;
     ++writes;
+    loop_.count().bytes_written += size;
+    ++loop_.count().writes;
     if (size < batch.bytes) {
       wait_for_room();
       break;
@@ -132,9 +151,9 @@ void Stream::close(TimeMs linger_ms) {
   if (state_ == State::open) begin_close(linger_ms);
 }
 
-void Stream::close_dropping(TimeMs linger_ms, bool keep_last) {
+void Stream::close_dropping(TimeMs linger_ms, bool (*keep_last)(const SharedBytes&)) {
   if (state_ != State::open) return;
-  queue_.drop_unstarted(keep_last);
+  queue_.drop_unstarted(!queue_.empty() && keep_last(queue_.last()));
   begin_close(linger_ms);
 }
 
@@ -171,6 +190,7 @@ void Stream::release() {
   queue_.clear();
   error_code ignored;
   socket_.close(ignored);
+  loop_.stream_closed();
 }
 
 }  // namespace conat::net

@@ -37,6 +37,7 @@ class StreamOwner {
 class Stream final : public std::enable_shared_from_this<Stream> {
  public:
   Stream(Loop& loop, Socket socket, StreamOwner& owner);
+  ~Stream();
 
   // The next callbacks go to `owner`; `tag` is the owner's name for this stream.
   void set_owner(StreamOwner& owner, std::uint64_t tag);
@@ -45,8 +46,7 @@ class Stream final : public std::enable_shared_from_this<Stream> {
   std::string address() const;
 
   void start_reading();
-  // Several reasons may pause reading at once; it goes on when all have ended.
-  void pause_reading() { ++pauses_; }
+  void pause_reading() { paused_ = true; }
   void resume_reading();
 
   // Queues; written at the end of the turn. Ignored after close() or abort().
@@ -57,13 +57,14 @@ class Stream final : public std::enable_shared_from_this<Stream> {
   // Writes what is queued, then closes; `linger_ms` bounds both together.
   void close(TimeMs linger_ms);
   // As close(), but of what is queued only a begun buffer is finished, and the last one sent if
-  // `keep_last`: to tell a peer that reads too slowly why it is cut off.
-  void close_dropping(TimeMs linger_ms, bool keep_last);
+  // `keep_last` says so: to tell a peer that reads too slowly why it is cut off.
+  void close_dropping(TimeMs linger_ms, bool (*keep_last)(const SharedBytes&));
   void abort();
   bool is_open() const { return state_ == State::open; }
 
   // For the loop.
   void flush();
+  void resume_held();
 
  private:
   enum class State : std::uint8_t {
@@ -87,11 +88,11 @@ class Stream final : public std::enable_shared_from_this<Stream> {
   StreamOwner* owner_;
   std::uint64_t tag_ = 0;
   WriteQueue queue_;
-  std::uint32_t pauses_ = 0;
   State state_ = State::open;
   bool waiting_for_bytes_ = false;
   bool waiting_for_room_ = false;
   bool dirty_ = false;
+  bool paused_ = false;
 };
 
 }  // namespace conat::net

@@ -1,0 +1,169 @@
+#include "broker/server.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+
+#include "broker/built_in_files.hpp"
+
+namespace conat::server {
+namespace {
+
+// What each step of ending may take.
+constexpr std::chrono::milliseconds storage_limit{2500};
+constexpr std::chrono::milliseconds connections_limit{1500};
+
+Random random_from_system() {
+  Random::Seed seed;
+  std::size_t filled = 0;
+  while (filled < seed.size()) {
+    const ssize_t count = ::getrandom(seed.data() + filled, seed.size() - filled, 0);
+    if (count > 0) filled += static_cast<std::size_t>(count);
+  }
+  return Random(seed);
+}
+
+}  // namespace
+
+Server::Server(Options options, net::asio::io_context& main) : main_(main), timer_(main) {
+  common_.options = std::move(options);
+}
+
+Server::~Server() {
+  for (const auto& shard : common_.shards) shard->stop_loop();
+  for (auto& thread : threads_) thread.join();
+  if (storage_stopper_.joinable()) storage_stopper_.join();
+}
+
+Status Server::start() {
+  if (auto status = load_files(); !status) return status;
+  if (auto status = listen(); !status) return status;
+  if (common_.options.persist) {
+    if (auto status = open_storage(); !status) return status;
+  }
+  const std::size_t count = common_.shards.size();
+  common_.mailboxes = std::vector<Mailbox>(count * count);
+  for (std::size_t i = 0; i < count; ++i) {
+    common_.shards[i]->prepare(random_from_system(), i == 0 ? storage_.get() : nullptr);
+  }
+  common_.ready = !common_.options.persist;
+  for (const auto& shard : common_.shards) {
+    threads_.emplace_back([&shard = *shard] { shard.run(); });
+  }
+  return Nothing{};
+}
+
+std::string Server::address() const {
+  const Options& options = common_.options;
+  const bool v6 = options.host.find(':') != std::string::npos;
+  return "http://" + (v6 ? "[" + options.host + "]" : options.host) + ":" +
+         std::to_string(common_.shards.front()->port()) + options.base_path;
+}
+
+Status Server::load_files() {
+  const auto& directory = common_.options.web_directory;
+  if (directory.empty()) {
+    for (const auto& file : built_in_files()) common_.files.add(std::string(file.path), file.data);
+    return Nothing{};
+  }
+  if (auto status = common_.files.add_directory(directory); !status) {
+    return Error(ErrorKind::invalid_argument,
+                 "cannot serve " + directory.string() + ": " + status.error().text);
+  }
+  return Nothing{};
+}
+
+Status Server::listen() {
+  const Options& options = common_.options;
+  net::asio::ip::tcp::endpoint endpoint(net::asio::ip::make_address(options.host), options.port);
+  const auto failed = [&](const net::error_code& error) {
+    return Error(ErrorKind::invalid_argument, "cannot listen on " + options.host + " port " +
+                                                  std::to_string(options.port) + ": " +
+                                                  error.message());
+  };
+  if (const auto error = net::Listener::probe(endpoint)) return failed(error);
+  for (unsigned i = 0; i < options.shards; ++i) {
+    auto shard = std::make_unique<Shard>(common_, static_cast<ShardIndex>(i));
+    if (const auto error = shard->listen(endpoint)) return failed(error);
+    endpoint.port(shard->port());  // what port 0 has become
+    common_.shards.push_back(std::move(shard));
+  }
+  return Nothing{};
+}
+
+Status Server::open_storage() {
+  const Options& options = common_.options;
+  if (auto status = data_directory_.open(options.data_directory); !status) return status;
+  StorageEngine::Options storage;
+  storage.data_dir = options.data_directory;
+  storage.durable_disk = options.durable_disk;
+  storage_ = std::make_unique<StorageEngine>(
+      std::move(storage), [&shard = *common_.shards.front()](StorageResult result) {
+        shard.post([&shard, result = std::move(result)]() mutable {
+          shard.on_storage(std::move(result));
+        });
+      });
+  if (auto status = storage_->prepare(); !status) return status;
+  storage_stopped_ = false;
+  return Nothing{};
+}
+
+// ---- the end ----
+
+void Server::end(std::function<void()> done) {
+  done_ = std::move(done);
+  waiting_for_ = common_.shards.size();
+  for (const auto& shard : common_.shards) {
+    shard->post([this, &shard = *shard] {
+      shard.stop_accepting();
+      net::asio::post(main_, [this] {
+        if (--waiting_for_ == 0) stop_storage();
+      });
+    });
+  }
+}
+
+void Server::stop_storage() {
+  if (!storage_) return close_connections();
+  step_ = 1;
+  storage_stopper_ = std::thread([this] {
+    storage_->stop();
+    net::asio::post(main_, [this] {
+      storage_stopped_ = true;
+      if (step_ == 1) close_connections();
+    });
+  });
+  timer_.expires_after(storage_limit);
+  timer_.async_wait([this](net::error_code error) {
+    if (error || step_ != 1) return;
+    spdlog::warn("the storage takes long to finish; closing the connections meanwhile");
+    close_connections();
+  });
+}
+
+void Server::close_connections() {
+  step_ = 2;
+  waiting_for_ = common_.shards.size();
+  for (const auto& shard : common_.shards) {
+    shard->post([this, &shard = *shard] {
+      shard.close_all([this] {
+        net::asio::post(main_, [this] {
+          if (--waiting_for_ == 0 && step_ == 2) finish();
+        });
+      });
+    });
+  }
+  timer_.expires_after(connections_limit);
+  timer_.async_wait([this](net::error_code error) {
+    if (!error && step_ == 2) finish();
+  });
+}
+
+void Server::finish() {
+  step_ = 3;
+  timer_.cancel();
+  // Every acknowledged write is on the disk already: what is still going on may be cut off.
+  if (!storage_stopped_) std::_Exit(0);
+  done_();
+}
+
+}  // namespace conat::server

@@ -1,0 +1,342 @@
+#include "broker/shard.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <mutex>
+
+namespace conat::server {
+namespace {
+
+// How long a closed connection may take to read the rest and close its end.
+constexpr TimeMs usual_linger_ms = 5000;
+constexpr TimeMs shutdown_linger_ms = 1000;
+// Effects are carried out after so many messages from a sibling, so that few wait at once.
+constexpr std::size_t peer_messages_per_drain = 256;
+
+// A close frame by itself, as the last thing sent.
+bool is_close_frame(const SharedBytes& bytes) {
+  return bytes.size() >= 2 && bytes.size() <= 127 && bytes.data()[0] == 0x88;
+}
+
+std::string address_of(const Options& options, std::uint16_t port) {
+  return "http://localhost:" + std::to_string(port) + options.base_path;
+}
+
+}  // namespace
+
+Shard::Shard(Common& common, ShardIndex index)
+    : common_(common),
+      index_(index),
+      listener_(loop_),
+      routes_(common.options.base_path, common.files, make_hooks()),
+      http_(loop_, net::HttpServer::Options{.timeout_ms = common.options.handshake_timeout_ms},
+            routes_),
+      timer_(loop_.context()),
+      linger_ms_(usual_linger_ms) {
+  routes_.set_server(http_);
+  loop_.set_turn_end([this] { end_turn(); });
+}
+
+Shard::~Shard() = default;
+
+net::error_code Shard::listen(const net::asio::ip::tcp::endpoint& endpoint) {
+  return listener_.open(endpoint);
+}
+
+void Shard::prepare(Random random, StorageEngine* storage) {
+  const Options& options = common_.options;
+  BrokerOptions broker;
+  broker.id = options.id;
+  broker.cluster_name = options.cluster_name;
+  broker.address = address_of(options, port());
+  broker.shard = index_;
+  broker.shard_count = static_cast<ShardIndex>(common_.shards.size());
+  broker.max_payload_bytes = options.max_payload_bytes;
+  broker.max_subscriptions_per_client = options.max_subscriptions_per_client;
+  broker.max_queue_bytes = options.max_queue_bytes;
+  broker.ping_interval_ms = options.ping_interval_ms;
+  broker.ping_timeout_ms = options.ping_timeout_ms;
+  broker_.emplace(std::move(broker), random.fork());
+  outboxes_.resize(common_.shards.size());
+  if (storage != nullptr) {
+    PersistServerOptions persist;
+    persist.server_id = options.id;
+    persistence_.emplace(*broker_, *storage, std::move(persist), random.fork());
+  }
+}
+
+void Shard::run() {
+  listener_.start([this](net::Socket socket) { http_.add(std::move(socket)); });
+  if (persistence_) persistence_->start(net::Loop::now());
+  loop_.request_turn_end();
+  loop_.run();
+}
+
+// ---- connections ----
+
+Routes::Hooks Shard::make_hooks() {
+  Routes::Hooks hooks;
+  hooks.ready = [this] { return common_.ready.load(std::memory_order_relaxed); };
+  // Those beyond the limit are told so and closed; far beyond it they are not even let in.
+  hooks.may_open = [this] {
+    const std::size_t limit = common_.options.max_connections;
+    return common_.connections.load(std::memory_order_relaxed) < limit + limit / 10 + 100;
+  };
+  hooks.open = [this](net::UpgradedStream upgraded, const net::HttpRequest&) {
+    open(std::move(upgraded));
+  };
+  hooks.metrics = [this](std::function<void(std::string)> done) {
+    collect_metrics(std::move(done));
+  };
+  return hooks;
+}
+
+void Shard::open(net::UpgradedStream upgraded) {
+  net::Stream& stream = *upgraded.stream;
+  const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
+  Handshake handshake;
+  handshake.address = stream.address();
+  handshake.user = user_of_new_connection(count);
+  const TimeMs now = net::Loop::now();
+  const ConnectionId id = broker_->open(now, std::move(handshake));
+  stream.set_owner(*this, id);
+  connections_.insert(id, std::move(upgraded.stream));
+  if (!upgraded.rest.empty()) {
+    auto* bytes = reinterpret_cast<std::uint8_t*>(upgraded.rest.data());
+    broker_->on_bytes(now, id, {bytes, upgraded.rest.size()});
+  }
+  drain_broker();
+  loop_.request_turn_end();
+}
+
+// Without authentication everybody is the same user: null.
+Value Shard::user_of_new_connection(std::size_t connections) const {
+  const Options& options = common_.options;
+  std::size_t limit = options.max_connections;
+  std::string whose = "connections";
+  if (options.max_connections_per_user != 0 && options.max_connections_per_user < limit) {
+    limit = options.max_connections_per_user;
+    whose = "connections of one user";
+  }
+  if (connections <= limit) return Value();
+  Value user;
+  user.set("error", "Error: there is a limit of at most " + std::to_string(limit) + " " + whose);
+  user.set("code", 429);
+  return user;
+}
+
+void Shard::on_stream_bytes(net::Stream& stream, std::span<std::uint8_t> bytes) {
+  broker_->on_bytes(net::Loop::now(), stream.tag(), bytes);
+  drain_broker();
+  loop_.request_turn_end();
+}
+
+void Shard::on_stream_written(net::Stream& stream, std::size_t bytes) {
+  broker_->on_written(net::Loop::now(), stream.tag(), bytes);
+  drain_broker();
+}
+
+void Shard::on_stream_closed(net::Stream& stream) {
+  const ConnectionId id = stream.tag();
+  const auto kept = connections_.extract(id);
+  if (kept == nullptr) return;
+  common_.connections.fetch_sub(1, std::memory_order_relaxed);
+  broker_->on_closed(net::Loop::now(), id);
+  drain_broker();
+  loop_.request_turn_end();
+}
+
+// ---- the broker's effects ----
+
+void Shard::drain_broker() {
+  while (broker_->next(effect_)) {
+    if (auto* sending = std::get_if<effect::Send>(&effect_)) {
+      carry_out(*sending);
+    } else if (auto* mail = std::get_if<effect::ToPeer>(&effect_)) {
+      outboxes_[mail->shard].messages.push_back(std::move(mail->message));
+    } else if (const auto* closing = std::get_if<effect::Close>(&effect_)) {
+      carry_out(*closing);
+    } else if (const auto* pause = std::get_if<effect::PauseReading>(&effect_)) {
+      carry_out(*pause);
+    }
+  }
+}
+
+void Shard::carry_out(effect::Send& sending) {
+  if (net::Stream* stream = connections_.find(sending.connection)) {
+    stream->send(std::move(sending.bytes));
+  } else if (persistence_ && persistence_->owns(sending.connection)) {
+    persistence_->on_frames(std::move(sending.bytes));
+    loop_.request_turn_end();
+  }
+}
+
+void Shard::carry_out(const effect::Close& closing) {
+  if (persistence_ && persistence_->owns(closing.connection)) {
+    spdlog::warn("shard {}: the persistence server's connection was closed: {}", index_,
+                 closing.reason);
+    persistence_->on_disconnected();
+    return loop_.request_turn_end();
+  }
+  const auto stream = connections_.extract(closing.connection);
+  if (stream == nullptr) return;
+  common_.connections.fetch_sub(1, std::memory_order_relaxed);
+  spdlog::debug("shard {}: connection {} closed: {}", index_, closing.connection, closing.reason);
+  if (closing.flush) {
+    stream->close(linger_ms_);
+  } else {
+    // What waits is dropped, but the peer may still learn why: the close frame is the last thing.
+    stream->close_dropping(linger_ms_, is_close_frame);
+  }
+}
+
+void Shard::carry_out(const effect::PauseReading& pause) {
+  if (net::Stream* stream = connections_.find(pause.connection)) {
+    if (pause.paused) {
+      stream->pause_reading();
+    } else {
+      stream->resume_reading();
+    }
+  } else if (persistence_ && persistence_->owns(pause.connection)) {
+    persistence_->on_pause(pause.paused);
+    loop_.request_turn_end();
+  }
+}
+
+// ---- turns, mail and time ----
+
+void Shard::end_turn() {
+  if (persistence_ && !closing_) {
+    persistence_->pump(net::Loop::now(), [this] { drain_broker(); });
+    common_.ready.store(persistence_->ready(), std::memory_order_relaxed);
+  }
+  send_mail();
+  arm_timer();
+}
+
+void Shard::send_mail() {
+  for (ShardIndex to = 0; to < outboxes_.size(); ++to) {
+    Outbox& outbox = outboxes_[to];
+    if (outbox.messages.empty()) continue;
+    const auto result = common_.mailbox(index_, to).put(outbox.messages);
+    if (result.wake_receiver) {
+      common_.shards[to]->post(
+          [&receiver = *common_.shards[to], from = index_] { receiver.receive_mail(from); });
+    }
+    if (result.full && !outbox.full) {
+      outbox.full = true;
+      ++holds_;
+      loop_.hold_reads();
+    }
+  }
+}
+
+void Shard::receive_mail(ShardIndex from) {
+  const auto result = common_.mailbox(from, index_).take(inbox_);
+  if (result.sender_waits) {
+    common_.shards[from]->post(
+        [&sender = *common_.shards[from], to = index_] { sender.mailbox_emptied(to); });
+  }
+  const TimeMs now = net::Loop::now();
+  std::size_t count = 0;
+  for (auto& message : inbox_) {
+    broker_->on_peer(now, from, std::move(message));
+    if (++count % peer_messages_per_drain == 0) drain_broker();
+  }
+  inbox_.clear();
+  drain_broker();
+  loop_.request_turn_end();
+}
+
+void Shard::mailbox_emptied(ShardIndex to) {
+  outboxes_[to].full = false;
+  for (const auto& outbox : outboxes_) {
+    if (outbox.full) return;
+  }
+  loop_.release_reads();
+}
+
+// The timer may be early, never late: it is set anew only for what is due before it.
+void Shard::arm_timer() {
+  auto due = broker_->deadline();
+  if (persistence_ && !closing_) due = earlier(due, persistence_->deadline());
+  if (!due || (armed_ && *armed_ <= *due)) return;
+  armed_ = due;
+  timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(*due)));
+  timer_.async_wait([this](net::error_code error) {
+    if (error) return;
+    armed_.reset();
+    on_time();
+  });
+}
+
+void Shard::on_time() {
+  const TimeMs now = net::Loop::now();
+  broker_->on_time(now);
+  if (persistence_ && !closing_) persistence_->on_time(now);
+  drain_broker();
+  loop_.request_turn_end();
+}
+
+void Shard::on_storage(StorageResult result) {
+  if (!persistence_ || closing_) return;
+  persistence_->on_storage(net::Loop::now(), std::move(result));
+  loop_.request_turn_end();
+}
+
+// ---- metrics ----
+
+ShardMetrics Shard::metrics() const {
+  ShardMetrics metrics;
+  metrics.broker = broker_->counters();
+  metrics.loop = loop_.counters();
+  metrics.accepted = listener_.accepted();
+  metrics.refused = listener_.refused();
+  metrics.http_requests = http_.requests();
+  metrics.http_timeouts = http_.timeouts();
+  metrics.http_connections = http_.connections();
+  metrics.holds = holds_;
+  return metrics;
+}
+
+// Asks every shard on its own thread; the last one to answer sends all of it back.
+void Shard::collect_metrics(std::function<void(std::string)> done) {
+  struct Collection {
+    std::mutex mutex;
+    std::vector<ShardMetrics> shards;
+    std::size_t missing;
+    std::function<void(std::string)> done;
+  };
+  auto collection = std::make_shared<Collection>();
+  collection->shards.resize(common_.shards.size());
+  collection->missing = common_.shards.size();
+  collection->done = std::move(done);
+  for (const auto& shard : common_.shards) {
+    shard->post([this, collection, &shard = *shard] {
+      const std::lock_guard lock(collection->mutex);
+      collection->shards[shard.index_] = shard.metrics();
+      if (--collection->missing > 0) return;
+      post([collection] { collection->done(format_metrics(collection->shards)); });
+    });
+  }
+}
+
+// ---- the end ----
+
+void Shard::stop_accepting() {
+  listener_.close();
+  http_.close();
+  if (persistence_) persistence_->stop();
+}
+
+void Shard::close_all(std::function<void()> done) {
+  closing_ = true;
+  linger_ms_ = shutdown_linger_ms;
+  broker_->shut_down(net::Loop::now());
+  drain_broker();
+  loop_.release_reads();
+  loop_.request_turn_end();
+  loop_.when_no_streams(std::move(done));
+}
+
+}  // namespace conat::server

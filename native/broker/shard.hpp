@@ -1,0 +1,115 @@
+// One event loop with its connections and its Broker: reads bytes into the broker and carries its
+// effects out.
+//
+// Shards share nothing but Common: what one has for another goes through mailboxes. Thread safety:
+// everything belongs to the shard's thread, except post() and what is called before run().
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/connection_table.hpp"
+#include "broker/mailbox.hpp"
+#include "broker/metrics.hpp"
+#include "broker/options.hpp"
+#include "broker/persistence.hpp"
+#include "broker/routes.hpp"
+#include "conat/broker/broker.hpp"
+#include "net/listener.hpp"
+
+namespace conat::server {
+
+class Shard;
+
+// What the shards of one process have in common.
+struct Common {
+  Options options;
+  net::StaticFiles files;
+  std::vector<std::unique_ptr<Shard>> shards;  // complete before the first one runs
+  std::vector<Mailbox> mailboxes;              // [from * shards + to]
+  std::atomic<std::size_t> connections{0};
+  std::atomic<bool> ready{false};
+
+  Mailbox& mailbox(ShardIndex from, ShardIndex to) {
+    return mailboxes[std::size_t{from} * shards.size() + to];
+  }
+};
+
+class Shard final : private net::StreamOwner {
+ public:
+  Shard(Common& common, ShardIndex index);
+  ~Shard();
+
+  // ---- before run() ----
+  net::error_code listen(const net::asio::ip::tcp::endpoint& endpoint);
+  std::uint16_t port() const { return listener_.port(); }
+  // Makes the broker; the port must be known by now. `storage` only for the shard with persistence.
+  void prepare(Random random, StorageEngine* storage);
+
+  // Serves until stop_loop().
+  void run();
+  void stop_loop() { loop_.stop(); }
+  template <class Task>
+  void post(Task&& task) {
+    loop_.post(std::forward<Task>(task));
+  }
+
+  // ---- on the shard's thread ----
+  void on_storage(StorageResult result);
+  ShardMetrics metrics() const;
+  // The first step of ending: accepts nothing more, submits nothing more to the storage.
+  void stop_accepting();
+  // The second: closes every connection with 1001 and calls `done` when all have gone.
+  void close_all(std::function<void()> done);
+
+ private:
+  void on_stream_bytes(net::Stream& stream, std::span<std::uint8_t> bytes) override;
+  void on_stream_written(net::Stream& stream, std::size_t bytes) override;
+  void on_stream_closed(net::Stream& stream) override;
+
+  Routes::Hooks make_hooks();
+  void open(net::UpgradedStream upgraded);
+  Value user_of_new_connection(std::size_t connections) const;
+  void collect_metrics(std::function<void(std::string)> done);
+
+  void drain_broker();
+  void carry_out(effect::Send& effect);
+  void carry_out(const effect::Close& effect);
+  void carry_out(const effect::PauseReading& effect);
+  void end_turn();
+  void send_mail();
+  void receive_mail(ShardIndex from);
+  void mailbox_emptied(ShardIndex to);
+  void arm_timer();
+  void on_time();
+
+  Common& common_;
+  const ShardIndex index_;
+  net::Loop loop_;
+  net::Listener listener_;
+  Routes routes_;
+  net::HttpServer http_;
+  std::optional<Broker> broker_;
+  std::optional<Persistence> persistence_;
+  ConnectionTable connections_;
+  BrokerEffect effect_;
+
+  struct Outbox {
+    std::vector<PeerMessage> messages;
+    bool full = false;
+  };
+  std::vector<Outbox> outboxes_;
+  std::vector<PeerMessage> inbox_;
+  std::uint64_t holds_ = 0;
+
+  net::Timer timer_;
+  std::optional<TimeMs> armed_;
+  TimeMs linger_ms_;
+  bool closing_ = false;
+};
+
+}  // namespace conat::server
