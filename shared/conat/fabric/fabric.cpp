@@ -73,7 +73,9 @@ class Fabric::Impl {
       sockets.on_client_effect(now, std::move(effect));
       return true;
     }
-    if (std::holds_alternative<client_effect::StateChanged>(effect)) {
+    // Both are for the user and for the sockets, which start to talk when the client is signed in.
+    if (std::holds_alternative<client_effect::StateChanged>(effect) ||
+        std::holds_alternative<client_effect::InfoReceived>(effect)) {
       sockets.on_client_effect(now, effect);
     }
     return false;
