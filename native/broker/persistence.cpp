@@ -22,8 +22,8 @@ WebSocketReader make_reader() {
 
 }  // namespace
 
-Persistence::Persistence(Broker& broker, StorageEngine& storage, PersistServerOptions options,
-                         Random random)
+Persistence::Persistence(Broker& broker, storage::StorageEngine& storage,
+                         PersistServerOptions options, Random random)
     : broker_(broker),
       storage_(storage),
       host_(std::move(options), client_options(), std::move(random)),

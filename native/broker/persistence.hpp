@@ -20,7 +20,8 @@ namespace conat::server {
 
 class Persistence {
  public:
-  Persistence(Broker& broker, StorageEngine& storage, PersistServerOptions options, Random random);
+  Persistence(Broker& broker, storage::StorageEngine& storage, PersistServerOptions options,
+              Random random);
 
   void start(TimeMs now);
   bool ready() const { return host_.ready(); }
@@ -51,7 +52,7 @@ class Persistence {
   void disconnect();
 
   Broker& broker_;
-  StorageEngine& storage_;
+  storage::StorageEngine& storage_;
   PersistHost host_;
   std::optional<ConnectionId> connection_;
   WebSocketReader reader_;

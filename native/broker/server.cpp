@@ -93,11 +93,12 @@ Status Server::listen() {
 Status Server::open_storage() {
   const Options& options = common_.options;
   if (auto status = data_directory_.open(options.data_directory); !status) return status;
-  StorageEngine::Options storage;
-  storage.data_dir = options.data_directory;
-  storage.durable_disk = options.durable_disk;
-  storage_ = std::make_unique<StorageEngine>(
-      std::move(storage), [&shard = *common_.shards.front()](StorageResult result) {
+  storage::StorageEngine::Options settings;
+  settings.data_dir = options.data_directory;
+  settings.durable_disk = options.durable_disk;
+  settings.log = [](std::string_view text) { spdlog::warn("storage: {}", text); };
+  storage_ = std::make_unique<storage::StorageEngine>(
+      std::move(settings), [&shard = *common_.shards.front()](StorageResult result) {
         shard.post([&shard, result = std::move(result)]() mutable {
           shard.on_storage(std::move(result));
         });

@@ -46,7 +46,7 @@ class Server {
   net::asio::io_context& main_;
   DataDirectory data_directory_;
   Common common_;
-  std::unique_ptr<StorageEngine> storage_;
+  std::unique_ptr<storage::StorageEngine> storage_;
   std::vector<std::thread> threads_;
   std::thread storage_stopper_;
   net::Timer timer_;

@@ -43,7 +43,7 @@ net::error_code Shard::listen(const net::asio::ip::tcp::endpoint& endpoint) {
   return listener_.open(endpoint);
 }
 
-void Shard::prepare(Random random, StorageEngine* storage) {
+void Shard::prepare(Random random, storage::StorageEngine* storage) {
   const Options& options = common_.options;
   BrokerOptions broker;
   broker.id = options.id;

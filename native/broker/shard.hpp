@@ -48,7 +48,7 @@ class Shard final : private net::StreamOwner {
   net::error_code listen(const net::asio::ip::tcp::endpoint& endpoint);
   std::uint16_t port() const { return listener_.port(); }
   // Makes the broker; the port must be known by now. `storage` only for the shard with persistence.
-  void prepare(Random random, StorageEngine* storage);
+  void prepare(Random random, storage::StorageEngine* storage);
 
   // Serves until stop_loop().
   void run();
