@@ -130,12 +130,34 @@ double read_back(const Digits& digits) {
   return to_double(decimal);
 }
 
+// The next larger number of as many digits.
+Digits step_up(Digits digits, int precision) {
+  for (; digits.count < precision; ++digits.count) {
+    digits.digits[static_cast<std::size_t>(digits.count)] = '0';
+  }
+  while (digits.count > 0 && digits.digits[static_cast<std::size_t>(digits.count - 1)] == '9') {
+    --digits.count;
+  }
+  if (digits.count == 0) {
+    digits.digits[0] = '1';
+    digits.count = 1;
+    ++digits.exponent;
+  } else {
+    ++digits.digits[static_cast<std::size_t>(digits.count - 1)];
+  }
+  return digits;
+}
+
 Digits shortest(double magnitude) {
   // Any 15 digits survive the way through a normal double, so that fewer need not be tried.
   constexpr double kSmallestNormal = 0x1.0p-1022;
   for (int precision = magnitude < kSmallestNormal ? 1 : 15; precision < 17; ++precision) {
     const Digits digits = print(magnitude, precision);
     if (read_back(digits) == magnitude) return digits;
+    // Below a power of two doubles lie closer than above it: what is rounded up may still read back
+    // when the nearest number, rounded down, does not.
+    const Digits above = step_up(digits, precision);
+    if (precision == 16 && read_back(above) == magnitude) return above;
   }
   return print(magnitude, 17);
 }

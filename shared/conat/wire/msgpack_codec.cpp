@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <msgpack.hpp>
 
@@ -94,13 +95,22 @@ Value unpack_timestamp(ByteView content) {
   return Value::Extension{kTimestamp, to_bytes(content)};
 }
 
-void pack(Packer& packer, const Value& value) {
+// Not packer.pack_double, which makes integers of whole numbers.
+void pack_real(BytesStream& stream, double number) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &number, sizeof bits);
+  char encoded[9] = {'\xcb'};
+  put_big_endian(encoded + 1, bits, 8);
+  stream.write(encoded, sizeof encoded);
+}
+
+void pack(BytesStream& stream, Packer& packer, const Value& value) {
   if (const auto* integer = value.if_integer()) {
     packer.pack_int64(*integer);
   } else if (const auto* big = value.if_big_integer()) {
     packer.pack_uint64(*big);
   } else if (const auto* real = value.if_real()) {
-    packer.pack_double(*real);
+    pack_real(stream, *real);
   } else if (const auto* boolean = value.if_bool()) {
     *boolean ? packer.pack_true() : packer.pack_false();
   } else if (const auto* text = value.if_text()) {
@@ -112,13 +122,13 @@ void pack(Packer& packer, const Value& value) {
                          static_cast<std::uint32_t>(bytes->size()));
   } else if (const auto* items = value.if_array()) {
     packer.pack_array(static_cast<std::uint32_t>(items->size()));
-    for (const Value& item : *items) pack(packer, item);
+    for (const Value& item : *items) pack(stream, packer, item);
   } else if (const auto* map = value.if_map()) {
     packer.pack_map(static_cast<std::uint32_t>(map->size()));
     for (const auto& [key, entry] : *map) {
       packer.pack_str(static_cast<std::uint32_t>(key.size()));
       packer.pack_str_body(key.data(), static_cast<std::uint32_t>(key.size()));
-      pack(packer, entry);
+      pack(stream, packer, entry);
     }
   } else if (const auto* date = value.if_date()) {
     pack_date(packer, date->unix_ms);
@@ -219,7 +229,7 @@ class Builder : public msgpack::null_visitor {
 void encode_msgpack(const Value& value, Bytes& out) {
   BytesStream stream(out);
   Packer packer(stream);
-  pack(packer, value);
+  pack(stream, packer, value);
 }
 
 Bytes encode_msgpack(const Value& value) {
