@@ -1,0 +1,202 @@
+// A PersistServer with a storage in memory behind it, in virtual time: what clients do is called
+// here, what they would see is collected.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "conat/stream/memory_store.hpp"
+#include "conat/stream/persist_server.hpp"
+#include "conat/stream/storage_group.hpp"
+#include "conat/stream/stream.hpp"
+
+namespace conat::test {
+
+class PersistBench {
+ public:
+  explicit PersistBench(PersistServerOptions options = {}) : server(std::move(options)) {}
+
+  // ---- clients ----
+
+  PersistSocketId connect(std::string_view scope = "hub") {
+    const PersistSocketId id = next_socket_++;
+    server.on_connected(now, id,
+                        "persist." + std::string(scope) + ".server.0.c" + std::to_string(id));
+    return id;
+  }
+  void write(PersistSocketId socket, const Value& value) {
+    server.on_data(now, socket, MessageData::of(value));
+    settle();
+  }
+  void open(PersistSocketId socket, std::string_view path, bool changefeed = false,
+            bool ephemeral = false) {
+    Value::Map storage{{"path", Value(path)}, {"ephemeral", Value(ephemeral)}};
+    write(socket, Value(Value::Map{{"storage", Value(std::move(storage))},
+                                   {"changefeed", Value(changefeed)}}));
+  }
+  PersistSocketId connect_and_open(std::string_view path, bool changefeed = false) {
+    const PersistSocketId socket = connect();
+    open(socket, path, changefeed);
+    return socket;
+  }
+  // Returns the reply subject.
+  std::string request(PersistSocketId socket, std::string_view command, Value::Map arguments = {},
+                      Value payload = {}) {
+    std::string reply = "_INBOX.test." + std::to_string(next_reply_++);
+    arguments.emplace_back("cmd", Value(command));
+    server.on_request(now, socket, reply,
+                      MessageData::of(payload, Headers(Value(std::move(arguments)))));
+    settle();
+    return reply;
+  }
+  MessageData ask(PersistSocketId socket, std::string_view command, Value::Map arguments = {},
+                  Value payload = {}) {
+    return only_answer(request(socket, command, std::move(arguments), std::move(payload)));
+  }
+  // The payload of the only answer.
+  Value ask_value(PersistSocketId socket, std::string_view command, Value::Map arguments = {},
+                  Value payload = {}) {
+    return *ask(socket, command, std::move(arguments), std::move(payload)).decode();
+  }
+  StreamSequence set(PersistSocketId socket, Value payload, Value::Map arguments = {}) {
+    const Value answer = ask_value(socket, "set", std::move(arguments), std::move(payload));
+    REQUIRE(answer.find("seq") != nullptr);
+    return answer.find("seq")->integer_or(0);
+  }
+  void close(PersistSocketId socket) {
+    server.on_closed(now, socket);
+    settle();
+  }
+
+  MessageData only_answer(const std::string& reply) {
+    std::vector<MessageData> all = take_answers(reply);
+    REQUIRE(all.size() == 1);
+    return all.front();
+  }
+  std::vector<MessageData> take_answers(const std::string& reply) {
+    return std::exchange(answers[reply], {});
+  }
+  std::vector<MessageData> take_written(PersistSocketId socket) {
+    return std::exchange(written[socket], {});
+  }
+
+  // ---- time, storage, effects ----
+
+  void advance(TimeMs milliseconds) {
+    const TimeMs until = now + milliseconds;
+    while (true) {
+      settle();
+      const auto deadline = server.deadline();
+      if (!deadline || *deadline > until) break;
+      now = std::max(now, *deadline);
+      server.on_time(now);
+    }
+    now = until;
+    settle();
+  }
+  // Carries everything out until nothing is left.
+  void settle() {
+    do {
+      collect();
+    } while (!storage_held && run_storage());
+  }
+  void collect() {
+    PersistEffect effect;
+    while (server.next(effect)) {
+      std::visit([&](auto& each) { take(each); }, effect);
+    }
+  }
+  // One group of each stream that has something to do.
+  bool run_storage() {
+    std::deque<StorageResult> results;
+    for (auto& [id, disk] : streams) {
+      if (disk.open_result) {
+        results.push_back(std::move(*disk.open_result));
+        disk.open_result.reset();
+      }
+      if (disk.queue.empty()) continue;
+      std::vector<StorageRequest> requests(std::make_move_iterator(disk.queue.begin()),
+                                           std::make_move_iterator(disk.queue.end()));
+      disk.queue.clear();
+      std::size_t consumed = 0;
+      results.push_back(run_storage_group(*disk.stream, id, unix_now(), requests, consumed));
+      for (std::size_t i = consumed; i < requests.size(); ++i) {
+        disk.queue.push_back(std::move(requests[i]));
+      }
+    }
+    const bool any = !results.empty();
+    for (StorageResult& result : results) server.on_storage(now, std::move(result));
+    return any;
+  }
+  UnixMs unix_now() const { return 1'700'000'000'000 + now; }
+
+  TimeMs now = 1000;
+  PersistServer server;
+  bool storage_held = false;
+  // Answers with `flow` are acknowledged at once, unless they are held.
+  bool flow_held = false;
+  bool flow_delivered = true;
+  std::vector<std::uint64_t> flows;
+  std::optional<Error> refuse_open;
+  std::map<PersistSocketId, std::vector<MessageData>> written;
+  std::map<std::string, std::vector<MessageData>> answers;
+  // "write" and "answer" in the order in which they left.
+  std::vector<std::string> order;
+  std::vector<persist_effect::OpenStream> opened;
+  std::vector<StreamId> closed;
+
+ private:
+  struct Disk {
+    std::shared_ptr<MemoryStore> store;
+    std::unique_ptr<Stream> stream;
+    std::vector<StorageRequest> queue;
+    std::optional<StorageResult> open_result;
+  };
+
+  void take(persist_effect::Write& effect) {
+    order.push_back("write");
+    written[effect.socket].push_back(std::move(effect.data));
+  }
+  void take(persist_effect::Respond& effect) {
+    order.push_back("answer");
+    answers[effect.reply_subject].push_back(std::move(effect.data));
+    if (effect.flow == 0) return;
+    flows.push_back(effect.flow);
+    if (!flow_held) server.on_responded(now, effect.flow, flow_delivered);
+  }
+  void take(persist_effect::OpenStream& effect) {
+    opened.push_back(effect);
+    Disk& disk = streams[effect.stream];
+    disk.open_result.emplace();
+    disk.open_result->stream = effect.stream;
+    disk.open_result->opened = true;
+    if (refuse_open) {
+      disk.open_result->open_error = refuse_open;
+      return;
+    }
+    disk.store = effect.ephemeral ? nullptr : files_[effect.path];
+    if (disk.store == nullptr) disk.store = std::make_shared<MemoryStore>();
+    if (!effect.ephemeral) files_[effect.path] = disk.store;
+    Result<Stream> stream = Stream::open(*disk.store, unix_now(), effect.ephemeral);
+    REQUIRE(stream.ok());
+    disk.stream = std::make_unique<Stream>(std::move(*stream));
+  }
+  void take(persist_effect::Submit& effect) {
+    streams[effect.stream].queue.push_back(std::move(effect.request));
+  }
+  void take(persist_effect::CloseStream& effect) {
+    closed.push_back(effect.stream);
+    streams.erase(effect.stream);
+  }
+
+  std::map<StreamId, Disk> streams;
+  std::map<std::string, std::shared_ptr<MemoryStore>> files_;
+  PersistSocketId next_socket_ = 1;
+  int next_reply_ = 1;
+};
+
+}  // namespace conat::test
