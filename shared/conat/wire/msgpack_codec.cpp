@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -5,6 +6,7 @@
 
 #include "conat/wire/codec.hpp"
 #include "conat/wire/msgpack_view.hpp"
+#include "conat/wire/packet_codec.hpp"
 #include "conat/wire/unique_keys.hpp"
 
 namespace conat {
@@ -145,6 +147,9 @@ void pack(BytesStream& stream, Packer& packer, const Value& value) {
 // MsgpackCursor before, so that lengths, counts and nesting are within bounds.
 class Builder : public msgpack::null_visitor {
  public:
+  // `packet`: extensions of type 0 mean what notepack means by them.
+  explicit Builder(bool packet) : packet_(packet) {}
+
   Value take() { return std::move(result_); }
 
   bool visit_nil() { return put(nullptr); }
@@ -168,6 +173,7 @@ class Builder : public msgpack::null_visitor {
     const auto type = static_cast<std::int8_t>(data[0]);
     const ByteView content = as_bytes(std::string_view(data, size)).subspan(1);
     if (type == kTimestamp) return put(unpack_timestamp(content));
+    if (packet_ && type == 0) return put_notepack(static_cast<std::uint8_t>(data[-1]), content);
     return put(Value::Extension{type, to_bytes(content)});
   }
 
@@ -220,9 +226,37 @@ class Builder : public msgpack::null_visitor {
     return true;
   }
 
+  // `before` is the byte before the type: the tag in the forms of fixed size.
+  bool put_notepack(std::uint8_t before, ByteView content) {
+    constexpr std::uint8_t kFixed1 = 0xd4, kFixed8 = 0xd7;
+    if (before == kFixed1 && content.size() == 1) {
+      const bool in_map = !stack_.empty() && stack_.back().container.if_map() != nullptr;
+      return in_map && !stack_.back().at_key ? true : put(nullptr);
+    }
+    if (before == kFixed8 && content.size() == 8) {
+      const auto unix_ms = static_cast<std::int64_t>(get_big_endian(content.data(), 8));
+      return put(Value::Date{static_cast<double>(unix_ms)});
+    }
+    return put(to_bytes(content));
+  }
+
+  bool packet_;
   std::vector<Level> stack_;
   Value result_;
 };
+
+Result<Value> decode(ByteView bytes, std::size_t max_depth, bool packet) {
+  MsgpackCursor cursor(bytes);
+  cursor.skip(max_depth);
+  if (!cursor.ok() || !cursor.at_end()) {
+    return Error(ErrorKind::malformed, "malformed MessagePack");
+  }
+  Builder builder(packet);
+  if (!msgpack::parse(reinterpret_cast<const char*>(bytes.data()), bytes.size(), builder)) {
+    return Error(ErrorKind::malformed, "MessagePack map with a key that is no text");
+  }
+  return builder.take();
+}
 
 }  // namespace
 
@@ -239,16 +273,23 @@ Bytes encode_msgpack(const Value& value) {
 }
 
 Result<Value> decode_msgpack(ByteView bytes, std::size_t max_depth) {
-  MsgpackCursor cursor(bytes);
-  cursor.skip(max_depth);
-  if (!cursor.ok() || !cursor.at_end()) {
-    return Error(ErrorKind::malformed, "malformed MessagePack");
+  return decode(bytes, max_depth, false);
+}
+
+Result<Value> decode_packet_msgpack(ByteView bytes, std::size_t max_depth) {
+  return decode(bytes, max_depth, true);
+}
+
+Bytes without_packet_extensions(ByteView bytes, std::size_t max_depth) {
+  // Any byte that could begin such an extension: letters of some scripts look like it, too.
+  const bool suspicious = std::any_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) {
+    return (byte >= 0xc7 && byte <= 0xc9) || byte == 0xd4 || byte == 0xd7;
+  });
+  if (suspicious) {
+    const Result<Value> value = decode_packet_msgpack(bytes, max_depth);
+    if (value) return encode_msgpack(*value);
   }
-  Builder builder;
-  if (!msgpack::parse(reinterpret_cast<const char*>(bytes.data()), bytes.size(), builder)) {
-    return Error(ErrorKind::malformed, "MessagePack map with a key that is no text");
-  }
-  return builder.take();
+  return to_bytes(bytes);
 }
 
 Bytes encode_payload(PayloadEncoding encoding, const Value& value) {

@@ -151,6 +151,26 @@ bool MsgpackCursor::next_is_array() const {
 
 bool MsgpackCursor::next_is_nil() const { return ok_ && left() > 0 && bytes_[position_] == kNil; }
 
+bool MsgpackCursor::next_is_undefined() const {
+  return ok_ && left() >= 3 && bytes_[position_] == kFixExtension1 && bytes_[position_ + 1] == 0;
+}
+
+bool MsgpackCursor::next_is_array_buffer() const {
+  if (!ok_ || left() == 0) return false;
+  const std::uint8_t tag = bytes_[position_];
+  if (tag < kExtension8 || tag >= kFloat32) return false;
+  const std::size_t type_at = 1 + (std::size_t{1} << (tag - kExtension8));
+  return left() > type_at && bytes_[position_ + type_at] == 0;
+}
+
+ByteView MsgpackCursor::read_array_buffer() {
+  if (!next_is_array_buffer()) return fail(), ByteView{};
+  const std::size_t width = std::size_t{1} << (bytes_[position_] - kExtension8);
+  const auto size = static_cast<std::size_t>(big_endian(1, width));
+  if (size > left() - 2 - width) return fail(), ByteView{};
+  return take(2 + width, size);
+}
+
 // Describes the value at position_, its fixed part within bounds.
 MsgpackCursor::Head MsgpackCursor::head() const {
   const std::uint8_t tag = bytes_[position_];

@@ -38,6 +38,12 @@ class MsgpackCursor {
   bool next_is_array() const;
   bool next_is_nil() const;
 
+  // How notepack, the codec of socket.io-msgpack-parser, writes what MessagePack does not have, as
+  // extensions of type 0: undefined and JavaScript's ArrayBuffers.
+  bool next_is_undefined() const;
+  bool next_is_array_buffer() const;
+  ByteView read_array_buffer();
+
   // Skips one whole value, whose maps and arrays nest at most `max_depth` deep (and never deeper
   // than kDeepest), and returns its encoded bytes.
   ByteView skip(std::size_t max_depth = limits::max_value_depth);

@@ -5,6 +5,7 @@
 #include "conat/wire/json_number.hpp"
 #include "conat/wire/msgpack_view.hpp"
 #include "conat/wire/packet.hpp"
+#include "conat/wire/packet_codec.hpp"
 #include "conat/wire/packet_limits.hpp"
 #include "conat/wire/placeholders.hpp"
 #include "conat/wire/transcode.hpp"
@@ -51,7 +52,7 @@ bool is_true(ByteView element) {
     return (element[1] & 0x7f) != 0 ||
            std::any_of(element.begin() + 2, element.end(), [](std::uint8_t b) { return b != 0; });
   }
-  return element[0] != kNil && element[0] != kFalse;
+  return element[0] != kNil && element[0] != kFalse && !cursor.next_is_undefined();
 }
 
 std::uint64_t number_of(ByteView element, std::uint64_t otherwise) {
@@ -261,11 +262,15 @@ Result<TailFields> parse_msgpack_tail(const Tail& tail) {
         fields.raw = inner.read_binary();
       } else if (inner.next_is_text()) {
         fields.raw = as_bytes(inner.read_text());
-      } else if (!inner.next_is_nil()) {
+      } else if (inner.next_is_array_buffer()) {
+        fields.raw = inner.read_array_buffer();
+      } else if (!inner.next_is_nil() && !inner.next_is_undefined()) {
         return malformed();
       }
     }
-    if (field == kHeaders && is_true(element)) fields.headers = to_bytes(element);
+    if (field == kHeaders && is_true(element)) {
+      fields.headers = without_packet_extensions(element, limits::max_value_depth);
+    }
   }
   return fields;
 }
@@ -300,7 +305,7 @@ Result<Value::Array> decode_arguments(const PacketView& packet) {
   if (packet.encoding == PacketEncoding::msgpack) {
     MsgpackCursor cursor(packet.arguments);
     for (std::uint32_t i = 0; i < packet.argument_count; ++i) {
-      Result<Value> value = decode_msgpack(cursor.skip(kMaxPacketDepth), kMaxPacketDepth);
+      Result<Value> value = decode_packet_msgpack(cursor.skip(kMaxPacketDepth), kMaxPacketDepth);
       if (!value) return value.error();
       arguments.push_back(std::move(*value));
     }

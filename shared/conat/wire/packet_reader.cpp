@@ -55,6 +55,10 @@ PacketKind kind_of(std::uint64_t type) {
   }
 }
 
+bool is_absent(const MsgpackCursor& cursor) {
+  return cursor.next_is_nil() || cursor.next_is_undefined();
+}
+
 template <class Container>
 void drop_if_big(Container& container) {
   if (container.capacity() * sizeof(*container.data()) > kKeptBytes) Container().swap(container);
@@ -328,7 +332,7 @@ PacketReader::Step PacketReader::read_msgpack(ByteView message) {
       type = cursor.read_unsigned();
     } else if (key == "nsp") {
       nsp = cursor.read_text();
-    } else if (key == "id" && !cursor.next_is_nil()) {
+    } else if (key == "id" && !is_absent(cursor)) {
       packet_.ack_id = cursor.read_unsigned();
     } else {
       cursor.skip();
@@ -347,7 +351,7 @@ PacketReader::Step PacketReader::read_msgpack(ByteView message) {
 
 PacketReader::Step PacketReader::read_msgpack_body(std::uint64_t type, ByteView data) {
   MsgpackCursor cursor(data);
-  const bool absent = data.empty() || cursor.next_is_nil();
+  const bool absent = data.empty() || is_absent(cursor);
   if (type == kConnect || type == kConnectError) {
     const bool fits = cursor.next_is_map() || (type == kConnect && absent) ||
                       (type == kConnectError && cursor.next_is_text());

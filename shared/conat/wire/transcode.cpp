@@ -7,6 +7,7 @@
 #include "conat/wire/json_cursor.hpp"
 #include "conat/wire/json_writer.hpp"
 #include "conat/wire/msgpack_view.hpp"
+#include "conat/wire/packet_codec.hpp"
 #include "conat/wire/placeholders.hpp"
 
 namespace conat {
@@ -32,8 +33,11 @@ Status element_to_text(MsgpackCursor& cursor, TextElements& out, JsonBinary& bin
   } else if (cursor.next_is_binary()) {
     append_placeholder(out.json, binary.attachments.size());
     binary.attachments.push_back(cursor.read_binary());
+  } else if (cursor.next_is_array_buffer()) {
+    append_placeholder(out.json, binary.attachments.size());
+    binary.attachments.push_back(cursor.read_array_buffer());
   } else {
-    Result<Value> value = decode_msgpack(cursor.skip());
+    Result<Value> value = decode_packet_msgpack(cursor.skip(), limits::max_value_depth);
     if (!value) return value.error();
     // When the vector grows, moving a Value leaves the bytes in it where they are.
     static_assert(std::is_nothrow_move_constructible_v<Value>);
