@@ -37,7 +37,7 @@ InterestTable::Group* InterestTable::find_group(const Pattern& pattern, std::str
 }
 
 InterestTable::Group* InterestTable::find_group(GroupId id) {
-  const std::uint64_t slot = id & 0xffffffff;
+  const auto slot = static_cast<std::size_t>(id & 0xffffffff);  // the low half always fits
   if (slot >= groups_.size() || !groups_[slot].group || groups_[slot].group->id != id) {
     return nullptr;
   }
