@@ -1,0 +1,615 @@
+// The client: one connection, everything that goes over it, and the events of both.
+import { Calls } from "./calls.js";
+import { DataEncoding, decodeBytes, encodeShared } from "./codec.js";
+import { DkvStores, type DKV, type DKVOptions } from "./dkv/index.js";
+import { Emitter } from "./emitter.js";
+import { closed, ConatError, timedOut } from "./errors.js";
+import {
+  encodeHeaders, Message, messageData, type MessageData, type MessageOptions, type PublishResult, type Responder,
+  type RespondOptions,
+} from "./message.js";
+import { driverOptions, type ConnectOptions } from "./options.js";
+import { platform } from "./platform.js";
+import { callService, callServices, serve } from "./services.js";
+import { SocketNamespace, Sockets } from "./socket/index.js";
+import { Subscription } from "./subscription.js";
+import { SubscriptionTable } from "./subscriptions.js";
+import { defaults, timeoutOf } from "./timeouts.js";
+import type {
+  AnyApi, ClientEvents, ClientState, ClientStats, PublishOptions, Remote, RemoteMany, RequestManyOptions,
+  RequestOptions, ServerInfo, ServiceImplementation, SubscribeOptions, Traffic,
+} from "./types.js";
+import { Driver, errorFrom, wellFormed } from "./wasm/driver.js";
+import { Record as Kind, type RecordReader } from "./wasm/records.js";
+
+const stateNames: readonly ClientState[] = ["disconnected", "connected", "closed"];
+const questions = { subscriptions: 0, cluster: 1 } as const;
+
+interface ManyReplies {
+  subscription: Subscription;
+  started: (error?: ConatError) => void;
+}
+
+/** The connection itself, for programs that look below. */
+export interface Connection {
+  /** Whether the transport is up and Socket.IO has connected. */
+  readonly connected: boolean;
+  /** The Socket.IO sid, absent while disconnected. */
+  readonly id: string | undefined;
+  readonly io: { readonly engine: { close(): void } };
+}
+
+/**
+ * A connection to a Conat server, which it keeps up by itself. Made by `connect()`. All calls work at once, also
+ * before there is a server: what needs one waits. A promise that nobody awaits rejects like every other one, so
+ * `publish` without `await` should have `noThrow`, or be `publishSync`.
+ */
+export class Client extends Emitter<ClientEvents> implements Responder {
+  /** What it was made with. */
+  readonly options: Readonly<ConnectOptions>;
+  /** A random id of 10 characters, the same for the client's whole life. */
+  readonly id: string;
+  /** The connection below. */
+  readonly conn: Connection;
+  /** TCP-like streams over this client: `socket.listen(subject)` and `socket.connect(subject)`. */
+  readonly socket: SocketNamespace;
+  /** The synchronized data structures, which are also methods of the client. */
+  readonly sync: { readonly dkv: <T = unknown>(options: DKVOptions<T>) => Promise<DKV<T>> };
+
+  readonly #driver: Driver;
+  readonly #subscriptions: SubscriptionTable;
+  readonly #stores: DkvStores;
+  readonly #sockets: Sockets;
+  readonly #publishes = new Calls<PublishResult>();
+  readonly #requests = new Calls<Message>();
+  readonly #interests = new Calls<boolean>();
+  readonly #answers = new Calls<unknown>();
+  readonly #many = new Map<number, ManyReplies>();
+  #state: ClientState = "disconnected";
+  #info: ServerInfo | undefined;
+  #signedIn = false;
+  #received0: Traffic = { messages: 0, bytes: 0 };
+  #lastStats: ClientStats | undefined;
+  #references = 1;
+  readonly #stopWaking: () => void;
+  readonly #onClose: () => void;
+
+  /** @internal Use `connect()`. */
+  constructor(options: ConnectOptions, onClose: () => void = () => undefined) {
+    super();
+    this.options = options;
+    this.#onClose = onClose;
+    const driver = new Driver(driverOptions(options), (kind, reader) => this.#onRecord(kind, reader));
+    driver.encodeAuth = (auth) => encodeShared(DataEncoding.MsgPack, auth);
+    this.#driver = driver;
+    this.id = driver.fabric.id();
+    this.#subscriptions = new SubscriptionTable(driver);
+    this.#stores = new DkvStores(this, driver);
+    this.#sockets = new Sockets(driver, this, options.bigint ?? false);
+    this.socket = new SocketNamespace(this.#sockets);
+    this.sync = { dkv: (storeOptions) => this.dkv(storeOptions) };
+    this.conn = this.#connection();
+    this.#stopWaking = platform().onWake(() => {
+      driver.fabric.wake(driver.now());
+      driver.flush();
+    });
+    if (options.autoConnect ?? true) this.connect();
+  }
+
+  // ---- the connection ----
+
+  /** `disconnected`, `connected` or `closed`; each is also an event. */
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** What the server said at the last sign-in; absent before the first. */
+  get info(): ServerInfo | undefined {
+    return this.#info;
+  }
+
+  /** Payloads and subscriptions so far. */
+  get stats(): ClientStats {
+    if (this.#lastStats !== undefined) return this.#lastStats;
+    const driver = this.#driver;
+    const reader = driver.resultReader(driver.fabric.statistics());
+    const [send, recv] = [0, 1].map(() => ({ messages: reader.f64(), bytes: reader.f64() })) as [Traffic, Traffic];
+    const recv0 = { messages: recv.messages - this.#received0.messages, bytes: recv.bytes - this.#received0.bytes };
+    return { send, recv, recv0, subs: reader.f64() };
+  }
+
+  /**
+   * Connects (again), after `disconnect()` or with `autoConnect: false`; otherwise it does so by itself.
+   * @throws ConatError `closed`
+   */
+  connect(): void {
+    this.#assertOpen();
+    this.#driver.fabric.connect(this.#driver.now());
+    this.#driver.flush();
+  }
+
+  /** Disconnects and stays so until `connect()`. Subscriptions and stores live on. */
+  disconnect(): void {
+    if (this.isClosed()) return;
+    this.#driver.fabric.disconnect(this.#driver.now());
+    this.#driver.flush();
+  }
+
+  /**
+   * Ends everything for good: subscriptions, stores and sockets close, calls that wait reject with `closed`
+   * (publishes resolve with count 0). A client that `connect()` has returned several times closes at the last of
+   * as many calls. Never throws, also when called again.
+   */
+  close(): void {
+    if (this.isClosed()) return;
+    this.#references -= 1;
+    if (this.#references > 0) return;
+    this.#onClose();
+    this.#stopWaking();
+    this.#stores.close();
+    this.#sockets.close();
+    // Pending publishes and responds are often awaited by nobody: their end must not be an unhandled rejection.
+    this.#publishes.finish({ bytes: 0, count: 0 });
+    for (const replies of [...this.#many.values()]) replies.started(closed());
+    const driver = this.#driver;
+    driver.fabric.close(driver.now());
+    driver.flush();
+    for (const calls of [this.#requests, this.#interests, this.#answers]) calls.finish();
+    this.#subscriptions.close();
+    this.#lastStats = { ...this.stats, subs: 0 };
+    this.#state = "closed";
+    driver.free();
+    this.#rejectWaiters();
+  }
+
+  /** Whether close() took effect. */
+  isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  /** Resolves when the transport is up. @throws ConatError `closed` when the client closes before. */
+  async waitUntilConnected(): Promise<void> {
+    await this.#until(() => this.#state === "connected", undefined);
+  }
+
+  /**
+   * Resolves when the server has accepted the user; keeps waiting while it does not.
+   * @param options.timeout ms; default: wait for ever.
+   * @throws ConatError 408, or `closed`.
+   */
+  async waitUntilSignedIn({ timeout }: { timeout?: number } = {}): Promise<void> {
+    await this.#until(() => this.#signedIn, timeout);
+  }
+
+  /** Resolves when signed in and able to receive answers. @throws as waitUntilSignedIn. */
+  async waitUntilReady({ timeout }: { timeout?: number } = {}): Promise<void> {
+    await this.#until(() => this.#signedIn && this.#driver.fabric.inboxReady(), timeout);
+  }
+
+  /** Resolves to the subject prefix of this client's inbox, once the server has confirmed it. */
+  async getInbox(): Promise<string> {
+    await this.waitUntilReady();
+    return this.#driver.fabric.inbox();
+  }
+
+  // ---- subscriptions ----
+
+  /** Patterns that this client holds at the server, the inbox included. */
+  numSubscriptions(): number {
+    return this.isClosed() ? 0 : this.#driver.fabric.subscriptionCount();
+  }
+
+  /** How many subscriptions share each pattern. */
+  get subs(): Readonly<Record<string, { readonly refCount: number }>> {
+    return this.#subscriptions.counts;
+  }
+
+  /** The queue group of each pattern, the random ones of ordinary subscriptions included. */
+  get queueGroups(): Readonly<Record<string, string>> {
+    return this.#subscriptions.queues;
+  }
+
+  /** The patterns that the server holds for this client. @throws ConatError as a request. */
+  async getSubscriptions(): Promise<Set<string>> {
+    return new Set((await this.#ask("subscriptions")) as string[]);
+  }
+
+  /** Compares the subscriptions with the server's and mends what differs; it does so by itself after a reconnect. */
+  async syncSubscriptions(): Promise<void> {
+    this.#assertOpen();
+    this.#driver.fabric.syncSubscriptions(this.#driver.now());
+    this.#driver.schedule();
+    await this.#ask("subscriptions");
+  }
+
+  /**
+   * Subscribes and waits until the server has confirmed it: from then on no message is missed.
+   * @param subject a pattern: `*` matches one token, a last token `>` one or more.
+   * @throws ConatError for an invalid subject, 403, 408, 429, `closed`, or when this client already subscribes to
+   *   the subject with another queue.
+   */
+  async subscribe<T = unknown>(subject: string, options: SubscribeOptions = {}): Promise<Subscription<T>> {
+    const timeout = timeoutOf(options.timeout, defaults.request);
+    const { subscription, confirmed } = this.#subscriptions.add(subject, options, timeout);
+    await confirmed;
+    return subscription as Subscription<T>;
+  }
+
+  /** The same as `subscribe`. */
+  async sub<T = unknown>(subject: string, options: SubscribeOptions = {}): Promise<Subscription<T>> {
+    return this.subscribe<T>(subject, options);
+  }
+
+  /**
+   * Subscribes without waiting for the server; works before there is one. If the server refuses, the subscription
+   * ends and its `refusal` says why.
+   * @throws as `subscribe`, for what is known at once.
+   */
+  subscribeSync<T = unknown>(subject: string, options: Omit<SubscribeOptions, "timeout"> = {}): Subscription<T> {
+    const { subscription, confirmed } = this.#subscriptions.add(subject, options, 0);
+    confirmed.catch(() => undefined); // told by `refusal`
+    return subscription as Subscription<T>;
+  }
+
+  // ---- publishing ----
+
+  /**
+   * Publishes and waits for the server's acknowledgement; waits for sign-in first. Publishes leave in the order
+   * of the calls.
+   * @param subject without wildcards.
+   * @throws ConatError for an invalid subject, 403, 408, or 503 when the connection was lost while waiting:
+   *   whether it was delivered is then unknown.
+   */
+  async publish(subject: string, value: unknown, options: PublishOptions | (MessageOptions & RespondOptions) = {}): Promise<PublishResult> {
+    if (this.isClosed()) return { bytes: 0, count: 0 };
+    if (!options.noThrow) return this.#publish(subject, value, options);
+    try {
+      return await this.#publish(subject, value, options);
+    } catch {
+      return { bytes: options.raw?.length ?? 0, count: 0 };
+    }
+  }
+
+  /** The same as `publish`. */
+  async pub(subject: string, value: unknown, options: PublishOptions = {}): Promise<PublishResult> {
+    return this.publish(subject, value, options);
+  }
+
+  /**
+   * Publishes without waiting. While there is no connection the message is dropped, on purpose.
+   * @returns the length of the encoded payload, also when it was dropped.
+   * @throws ConatError for an invalid subject, and 403 when the server refused the subject within the last minute.
+   */
+  publishSync(subject: string, value: unknown, options: MessageOptions = {}): { bytes: number; count: number } {
+    if (this.isClosed()) return { bytes: 0, count: 0 };
+    const encoding = options.encoding ?? DataEncoding.MsgPack;
+    const headers = encodeHeaders(options.headers);
+    const raw = options.raw ?? encodeShared(encoding, value);
+    return { bytes: this.#driver.publishNow(subject, headers, raw, encoding), count: 0 };
+  }
+
+  /** Encodes a value as a message without a subject. */
+  message<T>(value: T, options: MessageOptions = {}): MessageData<T> {
+    return messageData(value, options);
+  }
+
+  // ---- requests and services ----
+
+  /**
+   * Asks, and resolves to the first answer.
+   * @throws ConatError 503 when nobody listens, 408 without an answer, 403, `closed`.
+   */
+  async request<T = unknown>(subject: string, value?: unknown, options: RequestOptions = {}): Promise<Message<T>> {
+    this.#assertOpen();
+    const timeout = timeoutOf(options.timeout, defaults.request);
+    const call = this.#request(subject, value, options, timeout, 0, false);
+    return this.#requests.wait(call) as Promise<Message<T>>;
+  }
+
+  /**
+   * Asks, and resolves to the answers as they come, when the first is there or the time is over. An answer `null`
+   * is the last one by convention; it is delivered.
+   * @throws ConatError 503 when nobody listens, 403, `closed`.
+   */
+  async requestMany<T = unknown>(subject: string, value?: unknown, options: RequestManyOptions = {}): Promise<Subscription<T>> {
+    this.#assertOpen();
+    const timeout = timeoutOf(options.maxWait ?? options.timeout, defaults.request);
+    const call = this.#request(subject, value, options, timeout, options.maxMessages ?? 0, true);
+    const subscription = new Subscription(subject, {}, () => {
+      if (this.#many.delete(call) && !this.isClosed()) this.#driver.fabric.cancel(call);
+    });
+    await new Promise<void>((resolve, reject) => {
+      const started = (error?: ConatError): void => (error === undefined ? resolve() : reject(error));
+      this.#many.set(call, { subscription, started });
+    });
+    return subscription as Subscription<T>;
+  }
+
+  /**
+   * Offers the functions of an object as a service: a request `[name, args]` calls `implementation[name](...args)`
+   * with `this` being the request message. What it returns is the answer; what it throws arrives at the caller as
+   * an error. Requests are handled at the same time.
+   * @param options.queue default "0": of several services on the subject one gets each call.
+   * @returns the subscription; close it to end the service.
+   */
+  async service(subject: string, implementation: ServiceImplementation, options: SubscribeOptions = {}): Promise<Subscription> {
+    const subscription = await this.subscribe(subject, { queue: "0", ...options });
+    void serve(subscription, implementation);
+    return subscription;
+  }
+
+  /**
+   * A service as an object whose every function is a request to it.
+   * @example const time = await client.call<{ now(): number }>("clock").now();
+   */
+  call<Api extends object = AnyApi>(subject: string, options: RequestOptions = {}): Remote<Api> {
+    return callService<Api>(this, subject, options);
+  }
+
+  /** The services of all queue groups on a subject: every function iterates over their answers. */
+  callMany<Api extends object = AnyApi>(subject: string, options: RequestManyOptions = {}): RemoteMany<Api> {
+    return callServices<Api>(this, subject, options);
+  }
+
+  // ---- interest ----
+
+  /**
+   * Waits until somebody subscribes to the subject.
+   * @param options.timeout ms, default 30000.
+   * @returns true.
+   * @throws ConatError 408, 403, `closed`.
+   */
+  async waitForInterest(subject: string, options: { timeout?: number } = {}): Promise<boolean> {
+    this.#assertOpen();
+    return this.#interest(subject, timeoutOf(options.timeout, defaults.request));
+  }
+
+  /** Whether somebody subscribes to the subject now. */
+  async interest(subject: string): Promise<boolean> {
+    this.#assertOpen();
+    return this.#interest(subject, 0);
+  }
+
+  // ---- the rest ----
+
+  /** The addresses of the brokers of the server's cluster, the one connected to first. */
+  async cluster(): Promise<string[]> {
+    return (await this.#ask("cluster")) as string[];
+  }
+
+  /**
+   * Opens a key-value store that every client may change at once.
+   * @throws ConatError 403, 429; other failures are retried for ever.
+   */
+  async dkv<T = unknown>(options: DKVOptions<T>): Promise<DKV<T>> {
+    this.#assertOpen();
+    return this.#stores.open(options);
+  }
+
+  /** Prints what arrives on a subject, for people; `callback` gets the messages instead. */
+  async watch(subject: string, callback?: (message: Message) => void): Promise<Subscription> {
+    const subscription = await this.subscribe(subject);
+    const print = callback ?? ((message) => console.log(new Date().toISOString(), message.subject, message.data, message.headers ?? ""));
+    subscription.emitter.on("message", print);
+    return subscription;
+  }
+
+  /** How fast this client is with its server: messages a second over `count` messages to itself. */
+  readonly bench = {
+    /** Sends `count` messages without acknowledgement, then one with. */
+    publish: async (count = 1000, subject = "bench"): Promise<number> => {
+      await this.waitUntilSignedIn();
+      const start = performance.now();
+      for (let i = 1; i < count; i++) this.publishSync(subject, null);
+      await this.publish(subject, null);
+      return Math.round((count * 1000) / (performance.now() - start));
+    },
+    /** Sends `count` messages and receives them. */
+    subscribe: async (count = 1000, subject = `bench.${this.id}`): Promise<number> => {
+      const subscription = await this.subscribe(subject, { mesgLimit: count });
+      const start = performance.now();
+      for (let i = 0; i < count; i++) this.publishSync(subject, null);
+      let received = 0;
+      for await (const _ of subscription) received += 1;
+      return Math.round((received * 1000) / (performance.now() - start));
+    },
+  };
+
+  /** @internal One more user of a cached client. */
+  addReference(): this {
+    this.#references += 1;
+    return this;
+  }
+
+  // ---- inside ----
+
+  #assertOpen(): void {
+    if (this.isClosed()) throw closed();
+  }
+
+  #connection(): Connection {
+    const driver = this.#driver;
+    const open = (): boolean => !this.isClosed();
+    return {
+      get connected() {
+        return open() && driver.fabric.socketId() !== "";
+      },
+      get id() {
+        return open() ? driver.fabric.socketId() || undefined : undefined;
+      },
+      io: {
+        engine: {
+          close() {
+            if (!open()) return;
+            driver.fabric.dropTransport(driver.now());
+            driver.flush();
+          },
+        },
+      },
+    };
+  }
+
+  #publish(subject: string, value: unknown, options: PublishOptions): Promise<PublishResult> {
+    const timeout = timeoutOf(options.timeout, defaults.publish);
+    const encoding = options.encoding ?? DataEncoding.MsgPack;
+    const headers = encodeHeaders(options.headers);
+    const raw = options.raw ?? encodeShared(encoding, value);
+    const driver = this.#driver;
+    const subjectLength = driver.fill(subject, headers, raw);
+    const call = driver.check(
+      driver.fabric.publish(
+        driver.now(), subjectLength, headers.length, raw.length, encoding, timeout, options.waitForInterest ?? false,
+      ),
+    );
+    return this.#publishes.wait(call);
+  }
+
+  #request(subject: string, value: unknown, options: RequestOptions, timeout: number, maxMessages: number, many: boolean): number {
+    const encoding = options.encoding ?? DataEncoding.MsgPack;
+    const headers = encodeHeaders(options.headers);
+    const raw = options.raw ?? encodeShared(encoding, value);
+    const driver = this.#driver;
+    const subjectLength = driver.fill(subject, headers, raw);
+    return driver.check(
+      driver.fabric.request(
+        driver.now(), subjectLength, headers.length, raw.length, encoding, timeout, options.waitForInterest ?? false,
+        many, maxMessages,
+      ),
+    );
+  }
+
+  #interest(subject: string, timeout: number): Promise<boolean> {
+    const driver = this.#driver;
+    return this.#interests.wait(driver.check(driver.fabric.waitForInterest(driver.now(), wellFormed(subject), timeout)));
+  }
+
+  #ask(question: keyof typeof questions): Promise<unknown> {
+    this.#assertOpen();
+    const driver = this.#driver;
+    return this.#answers.wait(driver.check(driver.fabric.askServer(driver.now(), questions[question], defaults.request)));
+  }
+
+  // Every change of the connection may fulfil what these wait for.
+  readonly #waiters = new Set<() => void>();
+
+  #until(holds: () => boolean, timeout: number | undefined): Promise<void> {
+    if (timeout !== undefined && !(timeout > 0)) throw new RangeError("timeout must be positive");
+    return new Promise((resolve, reject) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const look = (): void => {
+        if (!this.isClosed() && !holds()) return;
+        this.#waiters.delete(look);
+        clearTimeout(timer);
+        if (this.isClosed()) reject(closed());
+        else resolve();
+      };
+      this.#waiters.add(look);
+      if (timeout !== undefined) {
+        timer = setTimeout(() => {
+          this.#waiters.delete(look);
+          reject(timedOut());
+        }, timeout);
+      }
+      look();
+    });
+  }
+
+  #onRecord(kind: number, reader: RecordReader): void {
+    switch (kind) {
+      case Kind.message:
+        return this.#onMessage(reader);
+      case Kind.publishDone: {
+        const call = reader.f64();
+        if (reader.flag()) this.#publishes.resolve(call, { bytes: reader.f64(), count: reader.f64() });
+        else this.#publishes.reject(call, errorFrom(reader.error()));
+        return;
+      }
+      case Kind.reply:
+        return this.#onReply(reader);
+      case Kind.interestDone: {
+        const call = reader.f64();
+        if (reader.flag()) this.#interests.resolve(call, reader.flag());
+        else this.#interests.reject(call, errorFrom(reader.error()));
+        return;
+      }
+      case Kind.serverAnswered: {
+        const call = reader.f64();
+        if (reader.flag()) this.#answers.resolve(call, decodeBytes(DataEncoding.MsgPack, reader.transient()));
+        else this.#answers.reject(call, errorFrom(reader.error()));
+        return;
+      }
+      case Kind.subscribeDone:
+        this.#subscriptions.onDone(reader.u32(), reader.optionalError());
+        this.#look();
+        return;
+      case Kind.subscriptionEnded:
+        return this.#subscriptions.onEnded(reader.u32(), reader.error());
+      case Kind.state:
+        return this.#onState(stateNames[reader.u8()] ?? "disconnected");
+      case Kind.info:
+        return this.#onInfo(reader);
+      default:
+        if (kind >= Kind.socketConnected) this.#sockets.onRecord(kind, reader);
+        else this.#stores.onRecord(kind, reader);
+    }
+  }
+
+  #onMessage(reader: RecordReader): void {
+    const subscription = this.#subscriptions.find(reader.u32());
+    if (subscription === undefined) return;
+    const message = new Message(reader.message(), this, this.options.bigint ?? false);
+    subscription.push(message, (event) => this.#driver.later(event));
+  }
+
+  #onReply(reader: RecordReader): void {
+    const call = reader.f64();
+    const last = reader.flag();
+    const ok = reader.flag();
+    const many = this.#many.get(call);
+    if (ok) {
+      const message = new Message(reader.message(), this, this.options.bigint ?? false);
+      if (many === undefined) return this.#requests.resolve(call, message);
+      many.subscription.push(message, (event) => this.#driver.later(event));
+      many.started();
+    } else {
+      const error = errorFrom(reader.error());
+      if (many === undefined) return this.#requests.reject(call, error);
+      // Time is over: that is how a stream of answers without an end ends.
+      many.started(error.code === 408 ? undefined : error);
+    }
+    if (last) {
+      this.#many.delete(call);
+      many.subscription.finish();
+    }
+  }
+
+  #onState(state: ClientState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    if (state !== "connected") this.#signedIn = false;
+    if (state === "connected") this.#received0 = { messages: 0, bytes: 0 };
+    if (state === "connected") this.#received0 = this.stats.recv;
+    this.#driver.later(() => this.emit(state));
+    this.#look();
+  }
+
+  #onInfo(reader: RecordReader): void {
+    this.#signedIn = reader.flag();
+    const info = decodeBytes(DataEncoding.MsgPack, reader.transient()) as ServerInfo;
+    this.#info = info;
+    this.#driver.later(() => this.emit("info", info));
+    this.#look();
+  }
+
+  // After the batch: what the waiters look at may change within it.
+  #look(): void {
+    if (this.#waiters.size === 0) return;
+    this.#driver.later(() => {
+      for (const look of [...this.#waiters]) look();
+    });
+  }
+
+  #rejectWaiters(): void {
+    for (const look of [...this.#waiters]) look();
+  }
+}

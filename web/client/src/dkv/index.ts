@@ -1,0 +1,107 @@
+// The open key-value stores of one client, cached and reference counted.
+import { DataEncoding, encodeShared } from "../codec.js";
+import { ConatError } from "../errors.js";
+import type { Driver } from "../wasm/driver.js";
+import type { RecordReader } from "../wasm/records.js";
+import { DKV, type StoreOwner } from "./dkv.js";
+import { locationOf, type BuiltInMerge, type DKVOptions } from "./options.js";
+import { withProperties } from "./properties.js";
+
+export { DKV } from "./dkv.js";
+export type {
+  BuiltInMerge, DKVEvents, DKVOptions, MergeFunction, MergeInput, SetOptions, StreamConfig,
+} from "./options.js";
+
+// MergeKind of the core.
+const mergeKinds: Record<BuiltInMerge, number> = { lww: 1, fields: 2, counter: 3, set: 4, text: 5 };
+const mergeNone = 0;
+const mergeCustom = 6;
+
+function mergeKind(merge: DKVOptions["merge"]): number {
+  if (merge === undefined) return mergeNone;
+  if (typeof merge === "function") return mergeCustom;
+  if (!Object.hasOwn(mergeKinds, merge)) throw new ConatError(`unknown merge '${String(merge)}'`);
+  return mergeKinds[merge];
+}
+
+interface Entry {
+  id: number;
+  store: DKV; // the object itself
+  face: DKV; // the same with its keys as properties
+  references: number;
+  cacheKey: string | undefined;
+}
+
+export class DkvStores implements StoreOwner {
+  readonly bigint: boolean;
+  readonly #entries = new Map<number, Entry>();
+  readonly #cache = new Map<string, Entry>();
+
+  constructor(
+    client: { readonly options: { readonly bigint?: boolean | undefined } },
+    readonly driver: Driver,
+  ) {
+    this.bigint = client.options.bigint ?? false;
+  }
+
+  async open<T>(options: DKVOptions<T>): Promise<DKV<T>> {
+    const entry = this.#find(options as DKVOptions);
+    entry.references += 1;
+    try {
+      await entry.store.init();
+    } catch (error) {
+      this.#forget(entry);
+      entry.store.end();
+      throw error;
+    }
+    return entry.face as DKV<T>;
+  }
+
+  #find(options: DKVOptions): Entry {
+    const location = locationOf(options);
+    const cacheKey = options.noCache ? undefined : JSON.stringify(location);
+    const cached = cacheKey === undefined ? undefined : this.#cache.get(cacheKey);
+    if (cached !== undefined) return cached;
+    const { driver } = this;
+    const config = options.desc === undefined ? options.config : { desc: options.desc, ...options.config };
+    const configBytes = config === undefined ? new Uint8Array(0) : encodeShared(DataEncoding.MsgPack, config);
+    driver.fill("", configBytes);
+    const id = driver.check(
+      driver.fabric.dkvOpen(
+        driver.now(), location.scope, location.path, options.service ?? "persist", options.ephemeral ?? false,
+        options.sync ?? false, configBytes.length, mergeKind(options.merge), !(options.noAutosave ?? false),
+      ),
+    );
+    const store = new DKV(options, id, this);
+    const entry: Entry = { id, store, face: withProperties(store), references: 0, cacheKey };
+    this.#entries.set(id, entry);
+    if (cacheKey !== undefined) this.#cache.set(cacheKey, entry);
+    return entry;
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry.id);
+    if (entry.cacheKey !== undefined && this.#cache.get(entry.cacheKey) === entry) this.#cache.delete(entry.cacheKey);
+  }
+
+  release(store: object): boolean {
+    for (const entry of this.#entries.values()) {
+      if (entry.store !== store) continue;
+      entry.references -= 1;
+      if (entry.references > 0) return false;
+      this.#forget(entry);
+      return true;
+    }
+    return true;
+  }
+
+  onRecord(kind: number, reader: RecordReader): void {
+    this.#entries.get(reader.u32())?.store.onRecord(kind, reader);
+  }
+
+  close(): void {
+    for (const { store } of [...this.#entries.values()]) store.end();
+    this.#entries.clear();
+    this.#cache.clear();
+  }
+}

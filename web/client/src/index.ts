@@ -1,0 +1,34 @@
+/**
+ * Realtime messaging for browsers, workers and Node. Import it and everything works at once: the import itself
+ * waits for the WebAssembly module.
+ *
+ * @example
+ * import { connect } from "conat-client";
+ * const client = connect({ address: "https://example.com" });
+ * for await (const message of await client.subscribe("news.*")) console.log(message.subject, message.data);
+ */
+export { connect, getClient } from "./connect.js";
+export { Client, type Connection } from "./client.js";
+export { DataEncoding, decode, encode } from "./codec.js";
+export { ConatError, type ErrorCode } from "./errors.js";
+export { Emitter, type EventMap } from "./emitter.js";
+export {
+  Message, MessageData, messageData, type MessageHeaders, type MessageOptions, type PublishResult, type RespondOptions,
+} from "./message.js";
+export { Subscription, type OverflowPolicy, type SubscriptionEvents, type SubscriptionOptions } from "./subscription.js";
+export type { Auth, ConnectOptions } from "./options.js";
+export { Patterns } from "./patterns.js";
+export { setDefaultSocketTimeouts, setDefaultTimeouts } from "./timeouts.js";
+export type {
+  AnyApi, ClientEvents, ClientState, ClientStats, PublishOptions, Remote, RemoteMany, RequestManyOptions,
+  RequestOptions, ServerInfo, ServiceImplementation, SubscribeOptions, Traffic,
+} from "./types.js";
+export {
+  DKV, type BuiltInMerge, type DKVEvents, type DKVOptions, type MergeFunction, type MergeInput, type SetOptions,
+  type StreamConfig,
+} from "./dkv/index.js";
+export {
+  ClientSocket, ServerSocket, SocketServer, SocketRequest, SOCKET_HEADER_CMD, type SocketCommand,
+  type SocketConnectOptions, type SocketEvents, type SocketListenOptions, type SocketOptions, type SocketServerEvents,
+  type SocketState, type SocketWriteOptions,
+} from "./socket/index.js";

@@ -1,0 +1,172 @@
+// Messages as programs see them. Nothing is decoded before it is looked at, and then once.
+import { compact, DataEncoding, decodeBytes, encodeShared } from "./codec.js";
+import { platform } from "./platform.js";
+import { textOf, type Blob, type RawData, type RawMessage } from "./wasm/records.js";
+
+/**
+ * Headers travel with a message as a MessagePack map. Names starting with `CN-` are the protocol's own.
+ */
+export type MessageHeaders = Record<string, unknown>;
+
+/** How to send a message. */
+export interface MessageOptions {
+  /** Sent along with it, any values that MessagePack or JSON can hold. */
+  headers?: MessageHeaders | undefined;
+  /** Default: MessagePack. */
+  encoding?: DataEncoding | undefined;
+  /** Bytes that are already encoded (as `encoding` says): sent instead of the value. */
+  raw?: Uint8Array | undefined;
+}
+
+/** What `publish` and `respond` tell. */
+export interface PublishResult {
+  /** Length of the encoded payload. */
+  bytes: number;
+  /** How many subscriptions it was delivered to, over the whole cluster. */
+  count: number;
+}
+
+const noBytes = new Uint8Array(0);
+
+export function encodeHeaders(headers: unknown): Uint8Array {
+  if (headers === undefined || headers === null || headers === false || headers === "" || headers === 0) return noBytes;
+  const shared = encodeShared(DataEncoding.MsgPack, headers);
+  return shared.slice();
+}
+
+function viewOf({ bytes, start, end }: Blob): Uint8Array {
+  return platform().bytes(bytes.subarray(start, end));
+}
+
+/** A payload with headers: a message without a subject. */
+export class MessageData<T = unknown> {
+  /** What `raw` is encoded with. */
+  readonly encoding: DataEncoding;
+  readonly #raw: Blob;
+  readonly #headers: Blob;
+  readonly #bigint: boolean;
+  #rawView: Uint8Array | undefined;
+  #decodedHeaders: MessageHeaders | undefined;
+  #hasHeaders = false;
+  #data: T | undefined;
+  #hasData = false;
+
+  /** @internal */
+  constructor(data: RawData, bigint = false) {
+    this.encoding = data.encoding;
+    this.#raw = data.raw;
+    this.#headers = data.headers;
+    this.#bigint = bigint;
+  }
+
+  /** The encoded payload: a Buffer in Node, a Uint8Array in browsers. */
+  get raw(): Uint8Array {
+    return (this.#rawView ??= compact(viewOf(this.#raw)));
+  }
+
+  /** Absent when the message has none. */
+  get headers(): MessageHeaders | undefined {
+    if (!this.#hasHeaders) {
+      this.#hasHeaders = true;
+      if (this.#headers.end > this.#headers.start) {
+        this.#decodedHeaders = decodeBytes(DataEncoding.MsgPack, viewOf(this.#headers)) as MessageHeaders;
+      }
+    }
+    return this.#decodedHeaders;
+  }
+
+  /**
+   * The decoded value, decoded at the first access.
+   * @throws ConatError when the payload is malformed; a message comes from whoever may publish there.
+   */
+  get data(): T {
+    if (!this.#hasData) {
+      this.#data = decodeBytes(this.encoding, viewOf(this.#raw), this.#bigint) as T;
+      this.#hasData = true;
+    }
+    return this.#data as T;
+  }
+
+  /** Length of the encoded payload in bytes. */
+  get length(): number {
+    return this.#raw.end - this.#raw.start;
+  }
+}
+
+/** What a Message needs of its client. */
+export interface Responder {
+  publish(subject: string, value: unknown, options: MessageOptions & RespondOptions): Promise<PublishResult>;
+  publishSync(subject: string, value: unknown, options: MessageOptions): { bytes: number };
+}
+
+export interface RespondOptions {
+  /** ms, default 30000. */
+  timeout?: number | undefined;
+  /** Wait until the asker listens. Default true. */
+  waitForInterest?: boolean | undefined;
+  /** Resolve instead of rejecting when it fails. */
+  noThrow?: boolean | undefined;
+}
+
+/** A message that arrived. */
+export class Message<T = unknown> extends MessageData<T> {
+  readonly #subject: Blob;
+  readonly #client: Responder;
+  #subjectText: string | undefined;
+
+  /** @internal */
+  constructor(message: RawMessage, client: Responder, bigint: boolean) {
+    super(message, bigint);
+    this.#subject = message.subject;
+    this.#client = client;
+  }
+
+  /** The concrete subject that it was published to. */
+  get subject(): string {
+    return (this.#subjectText ??= textOf(this.#subject));
+  }
+
+  #replySubject(): string | undefined {
+    const reply = this.headers?.["CN-Reply"];
+    return typeof reply === "string" && reply !== "" ? reply : undefined;
+  }
+
+  /** Whether its sender waits for an answer. */
+  isRequest(): boolean {
+    return this.#replySubject() !== undefined;
+  }
+
+  /**
+   * Answers a request; does nothing for a message that is none. As a promise that nobody awaits rejects when
+   * the answer cannot be delivered, use `noThrow` or `respondSync` for answers that may get lost.
+   * @returns how many got it: 0 when the asker is gone.
+   * @throws ConatError as `publish` does.
+   */
+  async respond(value: unknown, options: MessageOptions & RespondOptions = {}): Promise<PublishResult> {
+    const subject = this.#replySubject();
+    if (subject === undefined) return { bytes: 0, count: 0 };
+    return this.#client.publish(subject, value, { waitForInterest: true, ...options });
+  }
+
+  /** Answers a request without waiting; the answer is lost when there is no connection. */
+  respondSync(value: unknown, options: MessageOptions = {}): { bytes: number; count: number } {
+    const subject = this.#replySubject();
+    if (subject === undefined) return { bytes: 0, count: 0 };
+    return { ...this.#client.publishSync(subject, value, options), count: 0 };
+  }
+}
+
+/**
+ * Encodes a value as a message without a subject.
+ * @throws Error when the value cannot be encoded.
+ */
+export function messageData<T>(value: T, options: MessageOptions = {}): MessageData<T> {
+  const encoding = options.encoding ?? DataEncoding.MsgPack;
+  const raw = options.raw ?? encodeShared(encoding, value).slice();
+  const headers = encodeHeaders(options.headers);
+  return new MessageData<T>({
+    encoding,
+    raw: { bytes: raw, start: 0, end: raw.length },
+    headers: { bytes: headers, start: 0, end: headers.length },
+  });
+}

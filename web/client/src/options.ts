@@ -1,0 +1,84 @@
+// The options of connect(), with their defaults, and what they become for the driver.
+import { ConatError } from "./errors.js";
+import { platform } from "./platform.js";
+import type { DriverOptions } from "./wasm/driver.js";
+
+/** The Socket.IO `auth` object, or a function that makes one at every (re)connect: tokens may be short-lived. */
+export type Auth = Record<string, unknown> | (() => Record<string, unknown> | Promise<Record<string, unknown>>);
+
+export interface ConnectOptions {
+  /**
+   * Where the server is, for example `https://example.com/base`; the path `/conat` is added. Default: the
+   * environment variable `CONAT_SERVER` in Node, the page's origin in browsers.
+   */
+  address?: string | undefined;
+  /** Prefix of the reply subjects, as the server's permissions ask for. Must start with `_INBOX`, the default. */
+  inboxPrefix?: string | undefined;
+  /** Signs in as the server's system account (Node only). */
+  systemAccountPassword?: string | undefined;
+  /** A client of its own, instead of the one with the same options. Default false. */
+  noCache?: boolean | undefined;
+  /** Whether to reconnect by itself. Default true. */
+  reconnection?: boolean | undefined;
+  /** ms before the first attempt to reconnect. Default 500; doubles with every failure. */
+  reconnectionDelay?: number | undefined;
+  /** ms, the longest delay. Default 15000. */
+  reconnectionDelayMax?: number | undefined;
+  /** Delays are randomized by this much up and down. 0 to 1, default 0.5. */
+  randomizationFactor?: number | undefined;
+  /** Headers of the WebSocket handshake (Node only; browsers send their cookies). */
+  extraHeaders?: Record<string, string> | undefined;
+  auth?: Auth | undefined;
+  /** Connect at once. Default true; otherwise connect() does. */
+  autoConnect?: boolean | undefined;
+  /**
+   * How packets are encoded: "msgpack" (default) is smaller and faster, "text" is what servers without the
+   * MessagePack parser of Socket.IO understand.
+   */
+  packetEncoding?: "msgpack" | "text" | undefined;
+  /** Decode integers beyond 2^53 as BigInt instead of numbers that are slightly off. Default false. */
+  bigint?: boolean | undefined;
+  /** Ignored: the path is always `{address's path}/conat`. */
+  path?: string | undefined;
+}
+
+const webSocketSchemes: Record<string, string> = { "http:": "ws:", "https:": "wss:", "ws:": "ws:", "wss:": "wss:" };
+
+/** `https://host/base` as `wss://host/base/conat/?EIO=4&transport=websocket`. */
+export function webSocketUrl(address: string): string {
+  let url: URL;
+  try {
+    url = new URL(address);
+  } catch (cause) {
+    throw new ConatError(`invalid address '${address}'`, { cause });
+  }
+  const scheme = webSocketSchemes[url.protocol];
+  if (scheme === undefined) throw new ConatError(`invalid address '${address}': the protocol must be http or https`);
+  const path = url.pathname.replace(/\/+$/, "");
+  return `${scheme}//${url.host}${path}/conat/?EIO=4&transport=websocket`;
+}
+
+export function driverOptions(options: ConnectOptions): DriverOptions {
+  if (options.address === undefined || options.address === "") {
+    throw new ConatError("the server's address is not known: pass `address`, or set CONAT_SERVER");
+  }
+  const inboxPrefix = options.inboxPrefix ?? "_INBOX";
+  if (!inboxPrefix.startsWith("_INBOX")) throw new ConatError("inboxPrefix must start with _INBOX");
+  const headers = { ...options.extraHeaders };
+  if (options.systemAccountPassword !== undefined) {
+    headers["Cookie"] = `sys=${encodeURIComponent(options.systemAccountPassword)}`;
+  }
+  // Tests restart servers all the time.
+  const testing = platform().environment("COCALC_TEST_MODE") !== undefined;
+  return {
+    url: webSocketUrl(options.address),
+    headers,
+    auth: options.auth,
+    inboxPrefix,
+    textPackets: options.packetEncoding === "text",
+    reconnection: options.reconnection ?? true,
+    reconnectionDelay: options.reconnectionDelay ?? (testing ? 50 : 500),
+    reconnectionDelayMax: options.reconnectionDelayMax ?? (testing ? 500 : 15_000),
+    randomizationFactor: options.randomizationFactor ?? 0.5,
+  };
+}

@@ -1,0 +1,68 @@
+// Browsers and their workers.
+import { loadWithFallback } from "./load.js";
+import type { Platform, Transport, TransportEvents, TransportRequest } from "../platform.js";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+class BrowserTransport implements Transport {
+  readonly #socket: WebSocket;
+
+  constructor(request: TransportRequest, events: TransportEvents) {
+    const socket = new WebSocket(request.url);
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => events.open();
+    socket.onclose = () => events.closed();
+    socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
+      if (typeof data === "string") events.message(false, encoder.encode(data));
+      else events.message(true, new Uint8Array(data));
+    };
+  }
+
+  send(binary: boolean, payload: Uint8Array): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    // The view is on WASM memory, never a shared buffer; send() copies it before it returns.
+    this.#socket.send(binary ? (payload as Uint8Array<ArrayBuffer>) : decoder.decode(payload));
+  }
+
+  begin(): void {}
+  end(): void {}
+
+  get bufferedAmount(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  close(): void {
+    const socket = this.#socket;
+    socket.onopen = socket.onclose = socket.onmessage = null;
+    socket.close();
+  }
+}
+
+async function fetchWasm(): Promise<Uint8Array> {
+  const response = await fetch(new URL("./conat.wasm", import.meta.url));
+  if (!response.ok) throw new Error(`loading ${response.url}: HTTP ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+export const browserPlatform: Platform = {
+  loadWasm: () => loadWithFallback(fetchWasm),
+  openTransport: (request, events) => new BrowserTransport(request, events),
+  defaultAddress: () => (typeof location === "undefined" || location.origin === "null" ? undefined : location.origin),
+  environment: () => undefined,
+  bytes: (view) => view,
+  onWake(listener) {
+    const onVisible = (): void => {
+      if (document.visibilityState === "visible") listener();
+    };
+    globalThis.addEventListener?.("online", listener);
+    globalThis.addEventListener?.("pageshow", listener);
+    if (typeof document !== "undefined") document.addEventListener("visibilitychange", onVisible);
+    return () => {
+      globalThis.removeEventListener?.("online", listener);
+      globalThis.removeEventListener?.("pageshow", listener);
+      if (typeof document !== "undefined") document.removeEventListener("visibilitychange", onVisible);
+    };
+  },
+};
