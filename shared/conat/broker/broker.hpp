@@ -2,6 +2,16 @@
 // of its sibling shards. It decides everything and does nothing: bytes, time and peers' messages
 // come in, effects come out of next().
 //
+// Routing (shared/conat/subject/interest_table.hpp): a publish is matched once, framed once for
+// each (pattern, encoding) it is delivered under, and queued by reference to every taker.
+//
+// Slow readers. Each connection's queue is counted in bytes: added at effect::Send, taken off by
+// on_written. Above max_queue_bytes the connection is cut off (close code 1013); so is one that has
+// stayed above the high-water mark (an eighth of that, at most 8 MiB) and taken nothing between two
+// heartbeats. Before it comes to that, publishers are slowed down by effect::PauseReading, so that
+// a burst fills no queue; the policy, by which readers that keep up never lose more than 4 % of
+// their rate and nobody waits for ever, stands in reader_congestion.hpp and sender_holds.hpp.
+//
 // Thread safety: none; one Broker per event loop. Messages between siblings (PeerMessage) own their
 // bytes and may cross threads.
 #pragma once
@@ -19,6 +29,7 @@
 #include "conat/base/random.hpp"
 #include "conat/base/time.hpp"
 #include "conat/base/value.hpp"
+#include "conat/broker/authorization.hpp"
 #include "conat/broker/peer.hpp"
 #include "conat/wire/websocket.hpp"
 
@@ -28,8 +39,8 @@ namespace conat {
 using ConnectionId = std::uint64_t;
 
 struct BrokerOptions {
-  std::string id = "0";            // the broker's id, in `info`
-  std::string cluster_name;        // empty: none
+  std::string id = "0";                      // the broker's id, in `info`
+  std::string cluster_name;                  // empty: none
   std::string address = "http://localhost";  // what `cluster` answers first
   ShardIndex shard = 0;
   ShardIndex shard_count = 1;
@@ -47,6 +58,7 @@ struct Handshake {
   std::string address;      // of the peer, for statistics
   Value user;               // null without authentication
   bool in_process = false;  // one of the broker's own clients: unmasked frames, no limits
+  Rights rights;            // beyond what the user's name says
 };
 
 namespace effect {

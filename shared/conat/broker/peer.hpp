@@ -1,10 +1,16 @@
 // What sibling shards tell each other. The same messages are meant to travel between machines.
 //
-// Thread safety: plain values that own their bytes, made to be moved into another thread's mailbox.
-// Messages from one shard to another arrive in the order sent.
+// Interest is announced with a number for each group, so that a forwarded publish names its takers
+// by numbers: nothing is looked up by text and no text is copied for each taker. What is forwarded
+// to several siblings is one immutable copy that they share.
+//
+// Thread safety: plain values that own their bytes (a ForwardedPublish is shared and never
+// changes), made to be moved into another thread's mailbox. Messages from one shard to another
+// arrive in the order sent.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -17,11 +23,17 @@ namespace conat {
 using ShardIndex = std::uint16_t;
 
 namespace peer {
+// A publisher, told apart from all others over all shards.
+using Sender = std::uint64_t;
+// A queue group of the shard that announced it; never used again for another one.
+using Group = std::uint64_t;
+
 // This shard's subscribers of (pattern, queue) changed: `weight` is how many it has now.
 struct InterestChanged {
   std::string pattern;
   std::string queue;
   std::uint32_t weight;
+  Group group;
 };
 // Asks for InterestSynced once everything sent before is applied: a `subscribe` is acknowledged
 // when all siblings have answered.
@@ -31,33 +43,50 @@ struct InterestSync {
 struct InterestSynced {
   std::uint64_t token;
 };
-// A publish for takers on the receiving shard: deliver to one member of each target.
-struct Forward {
-  struct Target {
-    std::string pattern;
-    std::string queue;
-  };
+// A publish, with its tail owned: see conat::Tail.
+struct ForwardedPublish {
   std::string subject;
-  std::vector<Target> targets;
-  // Tells senders apart for keeping the chunks of one message on one member: unique to the
-  // sending connection over all shards.
-  std::uint64_t sender;
-  // The tail, owned: see conat::Tail.
-  PacketEncoding encoding;
+  PacketEncoding encoding = PacketEncoding::text;
   Bytes elements;
-  std::uint32_t count;
+  std::uint32_t count = 0;
   std::vector<Bytes> attachments;
   std::string message_id;
-  std::uint64_t sequence;
-  bool done;
+  std::uint64_t sequence = 0;
+  bool done = true;
+};
+// A publish for takers on the receiving shard: deliver to one member of each group.
+struct Forward {
+  std::shared_ptr<const ForwardedPublish> publish;
+  std::vector<Group> groups;  // groups of one pattern stand together
+  // Keeps the chunks of one message on one member.
+  Sender sender;
 };
 // The sender is gone: forget its unfinished messages.
 struct SenderClosed {
-  std::uint64_t sender;
+  Sender sender;
+};
+// How long a sender may be held up.
+enum class HoldKind : std::uint8_t {
+  brief,  // it has other readers, which keep up
+  fair,   // as the sender's shard judges
+  firm,   // until it is let go: the reader is one of the broker's own clients
+};
+// A reader on this shard is behind with what this sender of the receiving shard publishes: stop
+// reading from it for now.
+struct HoldSender {
+  Sender sender;
+  HoldKind kind;
+};
+struct ReleaseSender {
+  Sender sender;
 };
 }  // namespace peer
 
-using PeerMessage = std::variant<peer::InterestChanged, peer::InterestSync, peer::InterestSynced,
-                                 peer::Forward, peer::SenderClosed>;
+using PeerMessage =
+    std::variant<peer::InterestChanged, peer::InterestSync, peer::InterestSynced, peer::Forward,
+                 peer::SenderClosed, peer::HoldSender, peer::ReleaseSender>;
+
+// About what a message takes in memory, for the bounds of mailboxes.
+std::size_t memory_bytes(const PeerMessage& message);
 
 }  // namespace conat

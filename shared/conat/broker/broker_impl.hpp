@@ -1,0 +1,182 @@
+// The inside of a Broker. Its parts have files of their own: broker.cpp (connections and time),
+// broker_events.cpp (what clients ask for), broker_routing.cpp (publishes on their way to takers)
+// and broker_peers.cpp (sibling shards, back pressure).
+//
+// Invariants: a connection's subscriptions and the interest table agree at all times, so a member
+// that the table names is an open connection. Connections are dropped only between two events
+// (settle()), never while a publish is on its way through the table. Thread safety: none.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "conat/broker/broker.hpp"
+#include "conat/broker/chunk_routes.hpp"
+#include "conat/broker/connection_table.hpp"
+#include "conat/broker/effect_queue.hpp"
+#include "conat/broker/interest_waits.hpp"
+#include "conat/broker/reader_congestion.hpp"
+#include "conat/broker/sender_holds.hpp"
+#include "conat/broker/timer_queue.hpp"
+#include "conat/session/server_session.hpp"
+#include "conat/subject/interest_table.hpp"
+#include "conat/wire/packet.hpp"
+
+namespace conat {
+
+class Broker::Impl {
+ public:
+  Impl(BrokerOptions options, Random random);
+
+  // ---- broker.cpp: see Broker ----
+  ConnectionId open(TimeMs now, Handshake handshake);
+  void on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t> bytes);
+  void on_closed(TimeMs now, ConnectionId id);
+  void on_written(TimeMs now, ConnectionId id, std::size_t bytes);
+  void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
+  void on_time(TimeMs now);
+  std::optional<TimeMs> deadline() const;
+  void shut_down(TimeMs now);
+  bool next(BrokerEffect& effect) { return effects_.next(effect); }
+  const BrokerCounters& counters();
+
+ private:
+  // A publish on its way to its takers.
+  struct Delivery {
+    std::string_view subject;
+    const Tail* tail;
+    peer::Sender sender;
+    ConnectionId excluded = 0;  // does not get it
+    std::size_t tail_bytes = 0;
+    bool chunked = false;
+    ChunkRoutes::Route* route = nullptr;
+    // Of the pattern it is being delivered under: the frame for each encoding, once it was needed.
+    const InterestPattern* pattern = nullptr;
+    std::array<SharedBytes, 2> frames;
+    std::array<bool, 2> failed{};
+    // For back pressure: whether a taker keeps up, and the fullest one above the high-water mark.
+    bool fed_others = false;
+    ConnectionId fullest = 0;
+    std::uint64_t fullest_bytes = 0;
+    ConnectionId own_fullest = 0;  // among the broker's own clients
+  };
+  struct PendingAck {
+    ConnectionId connection;
+    SharedBytes bytes;
+  };
+  struct Sync {
+    std::uint32_t missing;  // siblings that have not answered
+    std::vector<PendingAck> acks;
+  };
+  struct RemoteSender {
+    bool fed_others = false;  // since it was last let go
+    TimeMs asked_at = 0;
+  };
+
+  // ---- broker.cpp ----
+  void send(ConnectionId id, ConnectionHead& head, SharedBytes bytes);
+  void flush_output(ConnectionId id, ConnectionHead& head);
+  void overflow(ConnectionId id, ConnectionHead& head);
+  void settle(TimeMs now);
+  void finish_session(TimeMs now, ConnectionId id, ConnectionHead& head);
+  void drop(TimeMs now, ConnectionId id, ConnectionHead& head);
+  void drop_subscriptions(ConnectionId id, ConnectionHead& head);
+  void arm_timer(ConnectionId id, Connection& connection);
+  void run_timer(TimeMs now, ConnectionId id, ConnectionHead& head);
+  void check_stalled(TimeMs now, ConnectionId id, ConnectionHead& head);
+
+  // ---- broker_events.cpp ----
+  void on_event(TimeMs now, ConnectionId id, ConnectionHead& head);
+  void on_subscribe(ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  void on_unsubscribe(ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  void on_subscriptions(ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  void on_wait_for_interest(TimeMs now, ConnectionId id, ConnectionHead& head,
+                            const PacketView& packet);
+  void on_stats(ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  void on_cluster(ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  Value subscribe(ConnectionId id, ConnectionHead& head, const Value& request);
+  Value unsubscribe(ConnectionId id, ConnectionHead& head, const Value& request);
+  using RequestHandler = Value (Impl::*)(ConnectionId, ConnectionHead&, const Value&);
+  Value for_each_request(ConnectionId id, ConnectionHead& head, const PacketView& packet,
+                         RequestHandler handle);
+  std::size_t subscription_limit(const Connection& connection) const;
+  void remove_subscription(ConnectionId id, InterestGroup& group);
+  Value malformed();
+  Value refuse(ConnectionId id, ConnectionHead& head, bool publishing, std::string_view subject);
+  void acknowledge(ConnectionId id, ConnectionHead& head, const PacketView& packet, Value value);
+  void acknowledge_when_synced(ConnectionId id, ConnectionHead& head, const PacketView& packet,
+                               Value value);
+  void answer_waits(std::string_view pattern);
+  void expire_waits(TimeMs now);
+
+  // ---- broker_routing.cpp ----
+  void on_publish(TimeMs now, ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  std::uint64_t route(TimeMs now, Delivery& delivery, std::span<InterestPattern* const> patterns);
+  void prepare_chunks(Delivery& delivery);
+  void finish_chunks(const Delivery& delivery);
+  static void set_pattern(Delivery& delivery, const InterestPattern& pattern);
+  bool deliver(Delivery& delivery, ConnectionId member);
+  bool make_frame(Delivery& delivery, PacketEncoding encoding);
+  void note_full(Delivery& delivery, ConnectionId member, ConnectionHead& head);
+  GroupChoice choose(TimeMs now, Delivery& delivery, const InterestGroup& group, bool here_only);
+  GroupChoice choose_at_random(const InterestGroup& group, ConnectionId excluded, bool here_only);
+  GroupChoice choose_for_chunk(TimeMs now, Delivery& delivery, const InterestGroup& group,
+                               bool here_only);
+  void forward(const Delivery& delivery);
+
+  // ---- broker_peers.cpp ----
+  void to_siblings(const PeerMessage& message);
+  void announce(const InterestGroup& group, std::uint32_t weight);
+  void flush_syncs();
+  void on_interest_changed(ShardIndex from, const peer::InterestChanged& change);
+  void on_synced(std::uint64_t token);
+  void on_forward(TimeMs now, const peer::Forward& forward);
+  void on_sender_closed(peer::Sender sender);
+  void on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold);
+  void press_back(TimeMs now, const Delivery& delivery);
+  void hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind kind);
+  void let_go(TimeMs now, const std::vector<peer::Sender>& senders);
+  void stop_reading(ConnectionId id);
+  void resume_reading(TimeMs now, ConnectionId id);
+  void check_congestion(TimeMs now);
+
+  const BrokerOptions options_;
+  const ServerSessionOptions session_options_;
+  Random random_;
+  // Marks of a connection's queue in bytes, see reader_congestion.hpp: above the high one it is
+  // behind, until it is below the low one; below keep_up_bytes_ it keeps up.
+  const std::uint64_t high_water_bytes_;
+  const std::uint64_t low_water_bytes_;
+  const std::uint64_t keep_up_bytes_;
+
+  ConnectionTable connections_;
+  InterestTable interest_;
+  InterestWaits waits_;
+  ChunkRoutes chunk_routes_;
+  ReaderCongestion congestion_;
+  SenderHolds holds_;
+  TimerQueue timers_;
+  EffectQueue effects_;
+  BrokerCounters counters_;
+
+  std::uint64_t last_token_ = 0;
+  std::unordered_map<std::uint64_t, Sync> syncs_;
+  std::vector<PendingAck> unsynced_acks_;  // wait for a sync that is still to be sent
+  bool interest_announced_ = false;        // by the event that is being handled
+  std::unordered_map<peer::Sender, RemoteSender> remote_senders_;  // that were held up
+
+  bool shut_down_ = false;
+  std::vector<ConnectionId> overflowed_;  // are to be cut off
+  // Kept for their memory.
+  ServerSession::Output output_;
+  Bytes scratch_;
+  std::vector<std::vector<peer::Group>> forward_groups_;  // by shard
+  std::vector<ByteView> attachment_views_;
+};
+
+}  // namespace conat

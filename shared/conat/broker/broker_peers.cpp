@@ -1,0 +1,148 @@
+// Sibling shards, and back pressure on senders here and there.
+#include <utility>
+
+#include "conat/broker/broker_impl.hpp"
+
+namespace conat {
+namespace {
+
+// A sibling's sender is asked to be held at most this often.
+constexpr std::int64_t kAskAgainMs = 20;
+
+}  // namespace
+
+void Broker::Impl::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
+  if (from >= options_.shard_count || from == options_.shard) return;
+  if (const auto* passed_on = std::get_if<peer::Forward>(&message)) {
+    on_forward(now, *passed_on);
+  } else if (const auto* change = std::get_if<peer::InterestChanged>(&message)) {
+    on_interest_changed(from, *change);
+  } else if (const auto* sync = std::get_if<peer::InterestSync>(&message)) {
+    effects_.to_peer(from, peer::InterestSynced{sync->token});
+  } else if (const auto* synced = std::get_if<peer::InterestSynced>(&message)) {
+    on_synced(synced->token);
+  } else if (const auto* closed = std::get_if<peer::SenderClosed>(&message)) {
+    on_sender_closed(closed->sender);
+  } else if (const auto* hold = std::get_if<peer::HoldSender>(&message)) {
+    on_hold(now, from, *hold);
+  } else if (const auto* released = std::get_if<peer::ReleaseSender>(&message)) {
+    if (holds_.release(now, released->sender, from)) resume_reading(now, released->sender);
+  }
+  settle(now);
+}
+
+// ---- interest ----
+
+void Broker::Impl::to_siblings(const PeerMessage& message) {
+  if (shut_down_) return;
+  for (ShardIndex shard = 0; shard < options_.shard_count; ++shard) {
+    if (shard != options_.shard) effects_.to_peer(shard, message);
+  }
+}
+
+void Broker::Impl::announce(const InterestGroup& group, std::uint32_t weight) {
+  if (options_.shard_count == 1) return;
+  to_siblings(peer::InterestChanged{group.pattern->text, group.queue, weight, group.id});
+  interest_announced_ = true;
+}
+
+void Broker::Impl::flush_syncs() {
+  const std::uint64_t token = ++last_token_;
+  syncs_[token] = {options_.shard_count - 1u, std::exchange(unsynced_acks_, {})};
+  to_siblings(peer::InterestSync{token});
+}
+
+void Broker::Impl::on_synced(std::uint64_t token) {
+  const auto sync = syncs_.find(token);
+  if (sync == syncs_.end() || --sync->second.missing > 0) return;
+  for (PendingAck& ack : sync->second.acks) {
+    ConnectionHead* head = connections_.find(ack.connection);
+    if (head != nullptr) send(ack.connection, *head, std::move(ack.bytes));
+  }
+  syncs_.erase(sync);
+}
+
+void Broker::Impl::on_interest_changed(ShardIndex from, const peer::InterestChanged& change) {
+  if (interest_.set_remote(change.pattern, change.queue, {from, change.weight, change.group})) {
+    answer_waits(change.pattern);
+  }
+}
+
+void Broker::Impl::on_sender_closed(peer::Sender sender) {
+  chunk_routes_.forget(sender);
+  congestion_.forget_sender(sender);
+  remote_senders_.erase(sender);
+}
+
+// ---- back pressure ----
+
+// Some taker of this publish is above its mark.
+void Broker::Impl::press_back(TimeMs now, const Delivery& delivery) {
+  const bool own = delivery.own_fullest != 0;
+  if (!own && delivery.fed_others) return;  // it would slow down those that keep up
+  const ConnectionId reader = own ? delivery.own_fullest : delivery.fullest;
+  ConnectionHead& head = connections_.at(reader);
+  head.congested = true;
+  if (congestion_.hold(now, reader, head.written_bytes, delivery.sender, own)) {
+    hold_sender(now, delivery.sender, own ? peer::HoldKind::firm : peer::HoldKind::fair);
+  }
+}
+
+void Broker::Impl::hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind kind) {
+  const ShardIndex shard = connections_.shard_of(sender);
+  if (shard == options_.shard) {
+    connections_.at(sender).known_sender = true;
+    if (holds_.hold(now, sender, SenderHolds::this_shard, kind)) stop_reading(sender);
+    return;
+  }
+  const auto [place, is_new] = remote_senders_.try_emplace(sender);
+  RemoteSender& remote = place->second;
+  if (!is_new && now - remote.asked_at < kAskAgainMs) return;
+  remote.asked_at = now;
+  if (kind == peer::HoldKind::fair && remote.fed_others) kind = peer::HoldKind::brief;
+  effects_.to_peer(shard, peer::HoldSender{sender, kind});
+}
+
+void Broker::Impl::on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold) {
+  ConnectionHead* head = connections_.find(hold.sender);
+  if (head == nullptr) {
+    // It has closed before it was known that siblings keep something of it.
+    effects_.to_peer(from, peer::SenderClosed{hold.sender});
+    return;
+  }
+  head->known_sender = true;
+  head->known_to_peers = true;
+  if (holds_.hold(now, hold.sender, from, hold.kind)) stop_reading(hold.sender);
+}
+
+void Broker::Impl::let_go(TimeMs now, const std::vector<peer::Sender>& senders) {
+  for (const peer::Sender sender : senders) {
+    const ShardIndex shard = connections_.shard_of(sender);
+    if (shard != options_.shard) {
+      const auto remote = remote_senders_.find(sender);
+      if (remote != remote_senders_.end()) remote->second.fed_others = false;
+      effects_.to_peer(shard, peer::ReleaseSender{sender});
+    } else if (holds_.release(now, sender, SenderHolds::this_shard)) {
+      resume_reading(now, sender);
+    }
+  }
+}
+
+void Broker::Impl::stop_reading(ConnectionId id) { effects_.pause_reading(id, true); }
+
+void Broker::Impl::resume_reading(TimeMs now, ConnectionId id) {
+  ConnectionHead* head = connections_.find(id);
+  if (head == nullptr) return;
+  head->connection->session.reading_resumed(now);
+  effects_.pause_reading(id, false);
+}
+
+void Broker::Impl::check_congestion(TimeMs now) {
+  const ReaderCongestion::Checked checked = congestion_.check(
+      now, [this](ConnectionId reader) { return connections_.at(reader).written_bytes; });
+  for (const ConnectionId reader : checked.stuck) connections_.at(reader).stuck = true;
+  let_go(now, checked.released);
+  for (const ConnectionId sender : holds_.take_due(now)) resume_reading(now, sender);
+}
+
+}  // namespace conat

@@ -1,0 +1,251 @@
+// Publishes on their way to their takers.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "conat/broker/broker_impl.hpp"
+
+namespace conat {
+
+void Broker::Impl::on_publish(TimeMs now, ConnectionId id, ConnectionHead& head,
+                              const PacketView& packet) {
+  const Result<PublishView> publish = parse_publish(packet, scratch_);
+  std::span<InterestPattern* const> patterns;
+  Value refusal;
+  if (!publish) {
+    refusal = malformed();
+    refusal.set("error", publish.error().text);
+    if (publish.error().code.number == 0) refusal.erase("code");
+  } else if (!interest_.match(publish->subject, patterns)) {
+    refusal.set("error", Error(ErrorKind::invalid_subject).text);
+  } else if (!head.connection->authorization.may_publish(publish->subject)) {
+    refusal = refuse(id, head, true, publish->subject);
+  }
+  if (!refusal.is_null()) {
+    acknowledge(id, head, packet, std::move(refusal));
+    return;
+  }
+  Connection& connection = *head.connection;
+  Delivery delivery;
+  delivery.subject = publish->subject;
+  delivery.tail = &publish->tail;
+  delivery.sender = id;
+  // What a client had buffered while it was away shall not come back to it.
+  if (!packet.ack_id && !connection.session.info_acknowledged()) delivery.excluded = id;
+  delivery.tail_bytes = publish->tail.elements.size();
+  for (const ByteView attachment : publish->tail.attachments) {
+    delivery.tail_bytes += attachment.size();
+  }
+  ++connection.received.messages;
+  connection.received.bytes += delivery.tail_bytes;
+  ++counters_.messages_received;
+  counters_.bytes_received += delivery.tail_bytes;
+  const std::uint64_t count = route(now, delivery, patterns);
+  if (packet.ack_id) send(id, head, frame_count_ack(head.encoding, *packet.ack_id, count));
+  if (head.known_sender) holds_.published(id, delivery.tail_bytes, delivery.fed_others);
+  if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(now, delivery);
+}
+
+std::uint64_t Broker::Impl::route(TimeMs now, Delivery& delivery,
+                                  std::span<InterestPattern* const> patterns) {
+  prepare_chunks(delivery);
+  std::uint64_t count = 0;
+  bool forwarded = false;
+  for (const InterestPattern* pattern : patterns) {
+    set_pattern(delivery, *pattern);
+    std::uint64_t taken = 0;
+    for (const InterestPattern::Place& place : pattern->groups) {
+      ConnectionId member = place.only_member;
+      if (member == delivery.excluded && member != 0) continue;
+      if (member == 0) {
+        const GroupChoice choice = choose(now, delivery, *place.group, false);
+        if (choice.remote != nullptr) {
+          forward_groups_[choice.remote->shard].push_back(choice.remote->group);
+          forwarded = true;
+          ++taken;
+          continue;
+        }
+        member = choice.member;
+        if (member == 0) continue;
+      }
+      if (deliver(delivery, member)) ++taken;
+    }
+    if (!pattern->is_tap) count += taken;
+  }
+  if (forwarded) forward(delivery);
+  finish_chunks(delivery);
+  return count;
+}
+
+void Broker::Impl::prepare_chunks(Delivery& delivery) {
+  const MessageHead& message = delivery.tail->head;
+  delivery.chunked = message.sequence > 0 || !message.done;
+  if (!delivery.chunked) return;
+  if (message.sequence > 0) {
+    delivery.route = chunk_routes_.find(delivery.sender, message.id);
+  } else {
+    chunk_routes_.finish(delivery.sender, message.id);  // of an earlier message of this name
+  }
+}
+
+void Broker::Impl::finish_chunks(const Delivery& delivery) {
+  const MessageHead& message = delivery.tail->head;
+  if (delivery.route != nullptr && message.done) {
+    chunk_routes_.finish(delivery.sender, message.id);
+  }
+}
+
+void Broker::Impl::set_pattern(Delivery& delivery, const InterestPattern& pattern) {
+  delivery.pattern = &pattern;
+  delivery.frames = {};
+  delivery.failed = {};
+}
+
+// ---- one delivery ----
+
+bool Broker::Impl::deliver(Delivery& delivery, ConnectionId member) {
+  ConnectionHead& head = connections_.at(member);
+  const SharedBytes& frame = delivery.frames[static_cast<std::size_t>(head.encoding)];
+  if (frame.empty() && !make_frame(delivery, head.encoding)) return false;
+  delivery.fed_others |= head.queued_bytes < keep_up_bytes_;
+  head.queued_bytes += frame.size();
+  head.sent_bytes += delivery.tail_bytes;
+  ++head.sent_messages;
+  ++counters_.deliveries;
+  if (head.queued_bytes > high_water_bytes_) note_full(delivery, member, head);
+  effects_.send(member, frame);
+  return true;
+}
+
+bool Broker::Impl::make_frame(Delivery& delivery, PacketEncoding encoding) {
+  const auto index = static_cast<std::size_t>(encoding);
+  if (delivery.failed[index]) return false;
+  Result<SharedBytes> frame =
+      frame_delivery(encoding, delivery.pattern->text, delivery.subject, *delivery.tail);
+  delivery.failed[index] = !frame;
+  if (frame) delivery.frames[index] = std::move(*frame);
+  return frame.ok();
+}
+
+void Broker::Impl::note_full(Delivery& delivery, ConnectionId member, ConnectionHead& head) {
+  if (head.in_process) {
+    delivery.own_fullest = member;
+    return;
+  }
+  if (head.queued_bytes > options_.max_queue_bytes) overflow(member, head);
+  if (head.overflowed || head.stuck || head.queued_bytes <= delivery.fullest_bytes) return;
+  delivery.fullest = member;
+  delivery.fullest_bytes = head.queued_bytes;
+}
+
+// ---- who of a group ----
+
+GroupChoice Broker::Impl::choose(TimeMs now, Delivery& delivery, const InterestGroup& group,
+                                 bool here_only) {
+  if (delivery.chunked) return choose_for_chunk(now, delivery, group, here_only);
+  return choose_at_random(group, delivery.excluded, here_only);
+}
+
+GroupChoice Broker::Impl::choose_at_random(const InterestGroup& group, ConnectionId excluded,
+                                           bool here_only) {
+  const MemberList& members = group.members;
+  const bool skip = excluded != 0 && members.contains(excluded);
+  const std::uint64_t here = members.size() - (skip ? 1 : 0);
+  const std::uint64_t weight = here + (here_only ? 0 : group.remote_weight);
+  if (weight == 0) return {};
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
+  std::uint64_t pick =
+      weight == 1 ? 0 : random_.below(static_cast<std::uint32_t>(std::min(weight, kMost)));
+  if (pick < here) {
+    for (std::size_t i = 0; skip && i <= pick; ++i) {
+      if (members[i] == excluded) ++pick;
+    }
+    return {members[pick], nullptr};
+  }
+  pick -= here;
+  for (const InterestGroup::Remote& remote : group.remotes) {
+    if (pick < remote.weight) return {0, &remote};
+    pick -= remote.weight;
+  }
+  return {};
+}
+
+GroupChoice Broker::Impl::choose_for_chunk(TimeMs now, Delivery& delivery,
+                                           const InterestGroup& group, bool here_only) {
+  const MessageHead& message = delivery.tail->head;
+  if (message.sequence == 0) {
+    const GroupChoice choice = choose_at_random(group, delivery.excluded, here_only);
+    const bool alone = group.members.size() == 1 && (here_only || group.remotes.empty());
+    if (alone || (choice.member == 0 && choice.remote == nullptr)) return choice;
+    if (delivery.route == nullptr) {
+      delivery.route = chunk_routes_.begin(now, delivery.sender, message.id);
+    }
+    delivery.route->note(group, choice);
+    return choice;
+  }
+  if (delivery.route != nullptr) {
+    if (const auto recorded = delivery.route->find(group)) return *recorded;
+  }
+  const ConnectionId oldest = group.members.oldest();
+  if (oldest != 0) return {oldest == delivery.excluded ? 0 : oldest, nullptr};
+  if (here_only || group.remotes.empty()) return {};
+  const std::uint64_t hash = chunk_routes_.hash_of(delivery.sender, message.id);
+  return {0, &group.remotes[hash % group.remotes.size()]};
+}
+
+// ---- takers on sibling shards ----
+
+void Broker::Impl::forward(const Delivery& delivery) {
+  const Tail& tail = *delivery.tail;
+  auto publish = std::make_shared<peer::ForwardedPublish>();
+  publish->subject = delivery.subject;
+  publish->encoding = tail.encoding;
+  publish->elements = to_bytes(tail.elements);
+  publish->count = tail.count;
+  for (const ByteView attachment : tail.attachments) {
+    publish->attachments.push_back(to_bytes(attachment));
+  }
+  publish->message_id = tail.head.id;
+  publish->sequence = tail.head.sequence;
+  publish->done = tail.head.done;
+  for (ShardIndex shard = 0; shard < options_.shard_count; ++shard) {
+    std::vector<peer::Group>& groups = forward_groups_[shard];
+    if (groups.empty()) continue;
+    effects_.to_peer(shard, peer::Forward{publish, groups, delivery.sender});
+    groups.clear();
+  }
+  if (delivery.chunked) connections_.at(delivery.sender).known_to_peers = true;
+}
+
+void Broker::Impl::on_forward(TimeMs now, const peer::Forward& forward) {
+  const peer::ForwardedPublish& publish = *forward.publish;
+  attachment_views_.assign(publish.attachments.begin(), publish.attachments.end());
+  Tail tail;
+  tail.encoding = publish.encoding;
+  tail.elements = publish.elements;
+  tail.count = publish.count;
+  tail.attachments = attachment_views_;
+  tail.head = {publish.message_id, publish.sequence, publish.done};
+  Delivery delivery;
+  delivery.subject = publish.subject;
+  delivery.tail = &tail;
+  delivery.sender = forward.sender;
+  delivery.tail_bytes = publish.elements.size();
+  for (const Bytes& attachment : publish.attachments) delivery.tail_bytes += attachment.size();
+  prepare_chunks(delivery);
+  for (const peer::Group id : forward.groups) {
+    const InterestGroup* group = interest_.find_group(id);
+    if (group == nullptr) continue;  // gone while the message was on its way
+    if (group->pattern != delivery.pattern) set_pattern(delivery, *group->pattern);
+    const GroupChoice choice = choose(now, delivery, *group, true);
+    if (choice.member != 0) deliver(delivery, choice.member);
+  }
+  finish_chunks(delivery);
+  if (!remote_senders_.empty() && delivery.fed_others) {
+    const auto sender = remote_senders_.find(forward.sender);
+    if (sender != remote_senders_.end()) sender->second.fed_others = true;
+  }
+  if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(now, delivery);
+}
+
+}  // namespace conat

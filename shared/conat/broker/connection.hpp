@@ -1,0 +1,62 @@
+// A connection as the broker keeps it, in two parts: what every delivery touches (ConnectionHead,
+// one cache line in an array), and the rest.
+//
+// Thread safety: none.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "conat/broker/authorization.hpp"
+#include "conat/broker/broker.hpp"
+#include "conat/broker/subscription_list.hpp"
+#include "conat/session/server_session.hpp"
+
+namespace conat {
+
+struct TrafficCount {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct Connection {
+  Connection(const ServerSessionOptions& options, Handshake from, TimeMs now)
+      : handshake(std::move(from)),
+        authorization(handshake.user, handshake.rights),
+        session(options, handshake.user, handshake.in_process),
+        connected_at(now),
+        active_at(now) {}
+
+  const Handshake handshake;
+  const Authorization authorization;
+  ServerSession session;
+  SubscriptionList subscriptions;
+  TrafficCount received;  // what it published
+  TrafficCount reported;  // what it says that it has received (`stats`)
+  TimeMs connected_at;
+  TimeMs active_at;                // of its last event
+  std::optional<TimeMs> timer_at;  // the entry of the timer queue that counts
+  // Since when it has taken nothing although much waits for it, and what it had taken until then.
+  std::optional<TimeMs> stalled_since;
+  std::uint64_t stalled_at_bytes = 0;
+};
+
+struct ConnectionHead {
+  std::uint64_t queued_bytes = 0;   // handed to the shell and not yet written
+  std::uint64_t sent_bytes = 0;     // of deliveries
+  std::uint64_t sent_messages = 0;  // deliveries
+  std::uint64_t written_bytes = 0;  // taken by the transport
+  std::uint32_t generation = 0;     // changes with every connection that uses this place
+  PacketEncoding encoding = PacketEncoding::text;
+  bool in_process = false;      // one of the broker's own clients: never cut off
+  bool overflowed = false;      // is to be cut off as a slow consumer
+  bool congested = false;       // above the high-water mark, and not below the low one since
+  bool stuck = false;           // congested and taking nothing: it holds nobody up
+  bool known_sender = false;    // was asked to be held up before
+  bool known_to_peers = false;  // siblings keep something of it that SenderClosed ends
+  std::unique_ptr<Connection> connection;  // null: the place is free
+};
+
+}  // namespace conat
