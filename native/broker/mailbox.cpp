@@ -1,6 +1,7 @@
 #include "broker/mailbox.hpp"
 
 #include <iterator>
+#include <utility>
 
 namespace conat::server {
 
