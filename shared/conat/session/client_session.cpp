@@ -11,6 +11,8 @@ namespace {
 
 // A server may announce any interval; beyond a day it is the same as none.
 constexpr std::int64_t kMaxIntervalMs = 24 * 3600 * 1000;
+// Likewise for messages: a gigabyte is all that is ever collected for one.
+constexpr std::int64_t kMaxAttachmentBytes = 1 << 30;
 
 std::int64_t interval(const Value& open, std::string_view key, std::int64_t otherwise) {
   const Value* value = open.find(key);
@@ -72,6 +74,11 @@ ClientSession::Step ClientSession::on_engine_open(TimeMs now, WireMessages& out)
   if (!open.ok() || open->if_map() == nullptr) return Step::broken;
   silence_limit_ms_ = interval(*open, "pingInterval", limits::ping_interval_ms) +
                       interval(*open, "pingTimeout", limits::ping_timeout_ms);
+  if (const Value* max_payload = open->find("maxPayload")) {
+    const auto least = static_cast<std::int64_t>(limits::max_payload_bytes);
+    reader_.set_max_attachment_bytes(static_cast<std::size_t>(
+        std::clamp(max_payload->integer_or(least), least, kMaxAttachmentBytes)));
+  }
   last_ping_ = now;
   phase_ = Phase::awaiting_connect;
   for (WireMessage& message : encode_connect(encoding_, auth_)) out.push_back(std::move(message));
