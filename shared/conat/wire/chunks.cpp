@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "conat/base/limits.hpp"
-
 namespace conat {
 namespace {
 
@@ -81,8 +79,7 @@ void Reassembler::drop(Partials::iterator partial) {
 // Gives up what waits longest until everything is within the bounds; `spared`, which grew just now,
 // goes last.
 void Reassembler::make_room(const std::string& spared) {
-  while (partials_.size() > limits::max_partial_messages ||
-         held_bytes_ > limits::max_partial_bytes) {
+  while (partials_.size() > limits::max_partial_messages || held_bytes_ > max_bytes_) {
     auto oldest = partials_.end();
     for (auto it = partials_.begin(); it != partials_.end(); ++it) {
       if (it->first == spared) continue;

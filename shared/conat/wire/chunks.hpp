@@ -1,7 +1,7 @@
 // Cutting a payload into chunks and joining them again.
 //
 // A message is incomplete from its first chunk on until its last. The number of incomplete messages
-// and their bytes are bounded (limits::max_partial_messages, max_partial_bytes): the one that waits
+// and their bytes are bounded (limits::max_partial_messages, `max_bytes`): the one that waits
 // longest gives way. Thread safety: none; one Reassembler per subscription owner.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "conat/base/bytes.hpp"
+#include "conat/base/limits.hpp"
 #include "conat/base/time.hpp"
 #include "conat/wire/message.hpp"
 #include "conat/wire/packet.hpp"
@@ -23,6 +24,8 @@ std::size_t chunk_size(std::size_t max_payload_bytes);
 
 class Reassembler {
  public:
+  explicit Reassembler(std::size_t max_bytes = limits::max_partial_bytes) : max_bytes_(max_bytes) {}
+
   // Adds a chunk under `stream` (which tells subscriptions apart) and returns the whole message
   // when it was the last. A chunk out of sequence discards its message and counts in discarded();
   // when it is a first chunk it begins the message anew.
@@ -50,6 +53,7 @@ class Reassembler {
   void append_raw(Partial& partial, ByteView raw);
   void make_room(const std::string& spared);
 
+  std::size_t max_bytes_;
   Partials partials_;  // key: stream and message id
   std::size_t held_bytes_ = 0;
   std::uint64_t discarded_ = 0;

@@ -143,7 +143,7 @@ Result<SharedBytes> frame_delivery(PacketEncoding encoding, std::string_view pat
 
 SharedBytes frame_count_ack(PacketEncoding encoding, std::uint64_t ack_id, std::uint64_t count) {
   if (encoding == PacketEncoding::text) {
-    std::array<char, 64> text{'4', '3'};
+    std::array<char, 80> text{'4', '3'};
     char* const end = text.data() + text.size();
     char* p = std::to_chars(text.data() + 2, end, ack_id).ptr;
     p = std::copy_n(R"([{"count":)", 10, p);
