@@ -58,6 +58,7 @@ Result<CallId> Calls::request(TimeMs now, Owner owner, std::string_view subject,
   call.wait_for_interest = options.wait_for_interest;
   call.many = options.many;
   call.max_messages = options.max_messages;
+  call.null_ends = options.null_ends;
   call.timeout_ms = options.timeout_ms;
   call.subject = std::string(subject);
   call.message = std::move(message);
@@ -214,7 +215,8 @@ void Calls::on_reply(TimeMs now, std::string_view token, Message message) {
   ++call.received;
   bool last = true;
   if (call.many) {
-    last = is_null(message.data) || (call.max_messages != 0 && call.received >= call.max_messages);
+    last = (call.null_ends && is_null(message.data)) ||
+           (call.max_messages != 0 && call.received >= call.max_messages);
     extend(now, call);
   }
   const Owner owner = call.owner;

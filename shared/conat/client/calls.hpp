@@ -113,6 +113,7 @@ class Calls {
     std::uint32_t tries = 0;
     std::string token;  // request: the reply's subject ends in it
     std::uint32_t max_messages = 0;
+    bool null_ends = true;
     std::uint32_t received = 0;
   };
 

@@ -67,6 +67,9 @@ struct RequestOptions {
   // requestMany: replies keep coming until a `null` payload, `max_messages`, or `timeout_ms` without one.
   bool many = false;
   std::uint32_t max_messages = 0;  // 0: no bound
+  // With `many`: whether a `null` payload is the last one. Off for callers of several services, any
+  // of which may answer null.
+  bool null_ends = true;
 };
 
 // What a client can ask the server about: the patterns it holds for this connection, or the
