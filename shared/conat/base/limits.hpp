@@ -81,6 +81,7 @@ inline constexpr std::int64_t change_batch_delay_ms = 30;
 inline constexpr std::size_t set_many_batch = 500;
 // What the batches of all getAll answers in progress may hold together.
 inline constexpr std::size_t get_all_total_bytes = 256u << 20;
+inline constexpr std::size_t get_all_first_batch_bytes = 2'000'000;
 inline constexpr std::size_t get_all_min_batch_bytes = 64u << 10;
 // Requests of one socket that are not answered yet, and their payload bytes.
 inline constexpr std::size_t persist_max_pending_requests = 10'000;

@@ -12,8 +12,7 @@ namespace {
 
 // The host's own calls to its client.
 constexpr Owner kWho{Layer::service, 1};       // "who serves this scope"
-constexpr Owner kFlow{Layer::service, 2};      // batches of a getAll
-constexpr Owner kListener{Layer::service, 3};  // sockets
+constexpr Owner kListener{Layer::service, 2};  // sockets
 
 std::string second_token(std::string_view subject) {
   const std::size_t first = subject.find('.');
@@ -56,7 +55,6 @@ class PersistHost::Impl {
   void handle(TimeMs now, client_effect::SubscribeDone& effect);
   void handle(TimeMs now, client_effect::SubscriptionEnded& effect);
   void handle(TimeMs now, client_effect::MessageArrived& effect);
-  void handle(TimeMs now, client_effect::PublishDone& effect);
   template <class Effect>
   void handle(TimeMs, Effect&) {}
 
@@ -64,6 +62,7 @@ class PersistHost::Impl {
   void handle(TimeMs now, socket_effect::StateChanged& effect);
   void handle(TimeMs now, socket_effect::Data& effect);
   void handle(TimeMs now, socket_effect::Request& effect);
+  void handle(TimeMs now, socket_effect::ReplyArrived& effect);
   void handle(TimeMs now, socket_effect::ServerStateChanged& effect);
 
   void write(TimeMs now, persist_effect::Write& effect);
@@ -79,6 +78,7 @@ class PersistHost::Impl {
   bool answers_who_ = false;
   // Listening again after the broker has refused it.
   std::optional<TimeMs> listen_at_;
+  // Batches of getAll whose arrival is awaited, by the probe sent behind them.
   std::unordered_map<CallId, std::uint64_t> flows_;
 };
 
@@ -196,11 +196,9 @@ void PersistHost::Impl::write(TimeMs now, persist_effect::Write& effect) {
 }
 
 void PersistHost::Impl::respond(TimeMs now, persist_effect::Respond& effect) {
-  if (effect.flow == 0) {
-    sockets_.respond(now, effect.reply_subject, effect.data);
-    return;
-  }
-  Result<CallId> call = client_.publish(now, kFlow, effect.reply_subject, std::move(effect.data));
+  sockets_.respond(now, effect.reply_subject, effect.data);
+  if (effect.flow == 0) return;
+  Result<CallId> call = sockets_.probe(now, effect.socket);
   if (call) {
     flows_.emplace(*call, effect.flow);
   } else {
@@ -208,12 +206,12 @@ void PersistHost::Impl::respond(TimeMs now, persist_effect::Respond& effect) {
   }
 }
 
-void PersistHost::Impl::handle(TimeMs now, client_effect::PublishDone& effect) {
+void PersistHost::Impl::handle(TimeMs now, socket_effect::ReplyArrived& effect) {
   auto found = flows_.find(effect.call);
   if (found == flows_.end()) return;
   const std::uint64_t flow = found->second;
   flows_.erase(found);
-  server_.on_responded(now, flow, effect.result.ok() && effect.result->count > 0);
+  server_.on_responded(now, flow, effect.reply.ok());
 }
 
 bool PersistHost::Impl::next(TimeMs now, PersistHostEffect& effect) {

@@ -34,6 +34,13 @@ Result<CallId> Endpoint::request(TimeMs now, MessageData data, const RequestOpti
   return requests_.add(now, std::move(data), options);
 }
 
+Result<CallId> Endpoint::probe(TimeMs now) {
+  if (!link_.can_send()) return Error(ErrorKind::socket_closed);
+  RequestOptions options;
+  options.timeout_ms = options_.keep_alive_timeout_ms;
+  return requests_.add(now, command_message(command::ping), options);
+}
+
 void Endpoint::close(TimeMs now) {
   if (state_ == SocketState::closed) return;
   if (!link_.peer.empty() && end_call_ == 0) {

@@ -26,6 +26,7 @@ class Endpoint {
   // ---- the user ----
   Status write(TimeMs now, MessageData data);
   Result<CallId> request(TimeMs now, MessageData data, const RequestOptions& options);
+  Result<CallId> probe(TimeMs now);
   void cancel(CallId call) { requests_.cancel(call); }
   // Tells the other side.
   void close(TimeMs now);

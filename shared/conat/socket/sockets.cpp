@@ -249,6 +249,12 @@ Result<CallId> Sockets::request(TimeMs now, SocketId socket, MessageData data,
   return found->request(now, std::move(data), options);
 }
 
+Result<CallId> Sockets::probe(TimeMs now, SocketId socket) {
+  Endpoint* found = impl_->context.find(socket);
+  if (found == nullptr) return Error(ErrorKind::socket_closed);
+  return found->probe(now);
+}
+
 void Sockets::cancel(CallId call) {
   auto found = impl_->context.calls.find(call);
   if (found == impl_->context.calls.end()) return;

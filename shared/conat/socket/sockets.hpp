@@ -145,6 +145,10 @@ class Sockets {
   Result<CallId> request(TimeMs now, SocketId socket, MessageData data,
                          const RequestOptions& options = {});
   void cancel(CallId call);
+  // Asks the other side for a sign of life, which it gives when everything that was sent to its
+  // connection before has reached it: the way to pace a sender. Answered by ReplyArrived.
+  // Errors: socket_closed when the socket is not ready.
+  Result<CallId> probe(TimeMs now, SocketId socket);
   // Answers a Request. `done` tells of the publish are not reported.
   void respond(TimeMs now, std::string_view reply_subject, const MessageData& data);
   void close(TimeMs now, SocketId socket);  // tells the other side, does not wait

@@ -11,6 +11,10 @@ using persist_parts::PersistFeed;
 
 namespace {
 
+// A reader that takes a batch faster gets larger ones, a slower one smaller ones.
+constexpr std::int64_t kFastBatchMs = 1000;
+constexpr std::int64_t kSlowBatchMs = 4000;
+
 MessageData unknown_command(const std::string& name) {
   constexpr std::size_t kShown = 100;
   Value::Map headers;
@@ -32,7 +36,7 @@ bool PersistServer::Impl::has_room(const Socket& socket, std::size_t bytes) cons
 }
 
 void PersistServer::Impl::respond(std::string reply, MessageData data) {
-  effects_.push_back(persist_effect::Respond{std::move(reply), std::move(data), 0});
+  effects_.push_back(persist_effect::Respond{std::move(reply), std::move(data), 0, 0});
 }
 
 void PersistServer::Impl::run(PersistSocketId id, Socket& socket, std::string reply,
@@ -129,8 +133,9 @@ void PersistServer::Impl::submit_get_all(StreamId stream, Pending pending) {
   range.from = pending.get_all->from;
   range.to = pending.get_all->to;
   // Many answers at the same time have to share what may be held for them.
-  range.max_bytes = std::clamp(limits::get_all_total_bytes / std::max<std::size_t>(get_alls_, 1),
-                               limits::get_all_min_batch_bytes, limits::get_all_batch_bytes);
+  const std::size_t share = limits::get_all_total_bytes / std::max<std::size_t>(get_alls_, 1);
+  range.max_bytes =
+      std::max(std::min(share, pending.get_all->batch_bytes), limits::get_all_min_batch_bytes);
   submit(stream, range, std::move(pending));
 }
 
@@ -144,7 +149,8 @@ void PersistServer::Impl::finish(Pending& pending, MessageData data) {
   respond(std::move(pending.reply), std::move(data));
 }
 
-void PersistServer::Impl::answer(StreamId stream, Pending pending, Result<StorageAnswer> result) {
+void PersistServer::Impl::answer(TimeMs now, StreamId stream, Pending pending,
+                                 Result<StorageAnswer> result) {
   if (pending.kind == Kind::enforce) return;
   if (!result) return finish(pending, persist_parts::error_message(result.error()));
   StorageAnswer& answer = *result;
@@ -156,7 +162,7 @@ void PersistServer::Impl::answer(StreamId stream, Pending pending, Result<Storag
   } else if (auto* message = std::get_if<std::optional<StoredMessage>>(&answer)) {
     data = persist_parts::get_answer(std::move(*message));
   } else if (auto* range = std::get_if<StorageRange>(&answer)) {
-    if (pending.get_all) return answer_range(stream, std::move(pending), std::move(*range));
+    if (pending.get_all) return answer_range(now, stream, std::move(pending), std::move(*range));
   } else if (auto* seqs = std::get_if<std::vector<StreamSequence>>(&answer)) {
     data = persist_parts::delete_answer(*seqs);
   } else if (auto* value = std::get_if<Value>(&answer)) {
@@ -171,10 +177,11 @@ void PersistServer::Impl::answer(StreamId stream, Pending pending, Result<Storag
   finish(pending, std::move(data));
 }
 
-void PersistServer::Impl::answer_range(StreamId stream, Pending pending, StorageRange range) {
+void PersistServer::Impl::answer_range(TimeMs now, StreamId stream, Pending pending,
+                                       StorageRange range) {
   GetAll& get_all = *pending.get_all;
   if (find_socket(pending.socket) == nullptr) return;
-  persist_effect::Respond batch{pending.reply, {}, 0};
+  persist_effect::Respond batch{pending.reply, {}, 0, pending.socket};
   if (!range.messages.empty()) {
     batch.data = persist_parts::range_message(range.messages, get_all.number++);
   }
@@ -184,23 +191,31 @@ void PersistServer::Impl::answer_range(StreamId stream, Pending pending, Storage
   }
   get_all.from = *range.next;
   if (range.messages.empty()) return submit_get_all(stream, std::move(pending));
-  // The next batch is read when this one has been taken.
+  // The next batch is read when this one has arrived.
+  get_all.sent_at = now;
   batch.flow = next_flow_++;
   flows_.emplace(batch.flow, Flow{stream, std::move(pending)});
   effects_.push_back(std::move(batch));
 }
 
-void PersistServer::Impl::on_responded(std::uint64_t flow, bool delivered) {
+void PersistServer::Impl::on_responded(TimeMs now, std::uint64_t flow, bool delivered) {
   auto found = flows_.find(flow);
   if (found == flows_.end()) return;
   Flow taken = std::move(found->second);
   flows_.erase(found);
   Socket* socket = find_socket(taken.pending.socket);
   if (socket == nullptr) return;
-  if (delivered) return submit_get_all(taken.stream, std::move(taken.pending));
-  // Whoever asked is gone: nobody waits for the rest.
-  --socket->requests;
-  socket->bytes -= taken.pending.bytes;
+  if (!delivered) {
+    return finish(taken.pending, persist_parts::error_message(Error(ErrorKind::disconnected)));
+  }
+  GetAll& get_all = *taken.pending.get_all;
+  const std::int64_t took_ms = now - get_all.sent_at;
+  if (took_ms < kFastBatchMs) {
+    get_all.batch_bytes = std::min(2 * get_all.batch_bytes, limits::get_all_batch_bytes);
+  } else if (took_ms > kSlowBatchMs) {
+    get_all.batch_bytes = std::max(get_all.batch_bytes / 4, limits::get_all_min_batch_bytes);
+  }
+  submit_get_all(taken.stream, std::move(taken.pending));
 }
 
 // ---- changefeeds ----

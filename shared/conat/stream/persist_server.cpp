@@ -29,8 +29,8 @@ void PersistServer::on_closed(TimeMs, PersistSocketId socket) { impl_->on_closed
 void PersistServer::on_storage(TimeMs now, StorageResult result) {
   impl_->on_storage(now, std::move(result));
 }
-void PersistServer::on_responded(TimeMs, std::uint64_t flow, bool delivered) {
-  impl_->on_responded(flow, delivered);
+void PersistServer::on_responded(TimeMs now, std::uint64_t flow, bool delivered) {
+  impl_->on_responded(now, flow, delivered);
 }
 void PersistServer::on_time(TimeMs now) { impl_->on_time(now); }
 std::optional<TimeMs> PersistServer::deadline() const { return impl_->deadline(); }
@@ -228,7 +228,7 @@ void PersistServer::Impl::on_storage(TimeMs now, StorageResult result) {
     Pending pending = std::move(found->second);
     stream->pending.erase(found);
     if (pending.kind == Kind::enforce) stream->enforcing = false;
-    answer(result.stream, std::move(pending), std::move(item.answer));
+    answer(now, result.stream, std::move(pending), std::move(item.answer));
   }
   if (!result.needs_enforcement || stream->enforcing || stream->enforce_at) return;
   set_timer(Timer::enforce, result.stream, stream->enforce_at,

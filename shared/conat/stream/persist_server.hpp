@@ -6,9 +6,9 @@
 // in native/storage, a MemoryStore in simulations). Storage work for one stream is done in the
 // order given; results come back through on_storage.
 //
-// Flow: of a getAll at most one batch is on its way, from the storage's answer until the broker has
-// taken it (Respond::flow, on_responded), so that a slow reader never makes the server hold a
-// stream. Thread safety: none, one thread.
+// Flow: of a getAll at most one batch is on its way, from the storage until the reader has got it
+// (Respond::flow, on_responded), and batches grow and shrink with the reader's speed: a slow one
+// never makes anybody hold the stream for it. Thread safety: none, one thread.
 #pragma once
 
 #include <cstdint>
@@ -90,8 +90,9 @@ struct Write {  // a data message to a socket
 struct Respond {  // the answer to a request inside a socket
   std::string reply_subject;
   MessageData data;
-  // Not 0: publish it with an acknowledgement and tell on_responded.
+  // Not 0: tell on_responded when the reader behind `socket` has got it.
   std::uint64_t flow = 0;
+  PersistSocketId socket = 0;
 };
 struct OpenStream {
   StreamId stream;
@@ -136,7 +137,7 @@ class PersistServer {
                   MessageData data);
   void on_closed(TimeMs now, PersistSocketId socket);
   void on_storage(TimeMs now, StorageResult result);
-  // A Respond with this `flow` has been taken by the broker; `delivered`: someone received it.
+  // The reader has got the Respond with this `flow`; or, not `delivered`, it is out of reach.
   void on_responded(TimeMs now, std::uint64_t flow, bool delivered);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;

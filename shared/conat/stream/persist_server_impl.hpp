@@ -32,7 +32,7 @@ class PersistServer::Impl {
   void on_request(TimeMs now, PersistSocketId id, std::string_view reply, MessageData data);
   void on_closed(PersistSocketId id);
   void on_storage(TimeMs now, StorageResult result);
-  void on_responded(std::uint64_t flow, bool delivered);
+  void on_responded(TimeMs now, std::uint64_t flow, bool delivered);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
   bool next(PersistEffect& effect);
@@ -89,6 +89,8 @@ class PersistServer::Impl {
     std::uint64_t number = 0;  // of the next reply
     StreamSequence from = 0;
     StreamSequence to = 0;
+    std::size_t batch_bytes = limits::get_all_first_batch_bytes;
+    TimeMs sent_at = 0;
   };
   // A request that the storage works on, or whose answer is being taken.
   struct Pending {
@@ -136,8 +138,8 @@ class PersistServer::Impl {
   void submit_get_all(StreamId stream, Pending pending);
   std::optional<Error> prepare(const std::string& name, const Value& headers, MessageData data,
                                StorageCommand& command, Pending& pending);
-  void answer(StreamId stream, Pending pending, Result<StorageAnswer> result);
-  void answer_range(StreamId stream, Pending pending, StorageRange range);
+  void answer(TimeMs now, StreamId stream, Pending pending, Result<StorageAnswer> result);
+  void answer_range(TimeMs now, StreamId stream, Pending pending, StorageRange range);
   void finish(Pending& pending, MessageData data);
   void respond(std::string reply, MessageData data);
   void announce(TimeMs now, OpenedStream& stream, const std::vector<StreamChange>& changes);
