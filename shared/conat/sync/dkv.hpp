@@ -27,6 +27,7 @@
 #include <variant>
 #include <vector>
 
+#include "conat/sync/dkv_value.hpp"
 #include "conat/sync/merge.hpp"
 #include "conat/sync/stream_client.hpp"
 
@@ -38,12 +39,6 @@ struct DkvOptions {
   StreamOpenOptions stream;  // scope, path, ephemeral, sync, service, config
   MergeKind merge = MergeKind::none;
   bool autosave = true;
-};
-
-// A value with its encoding.
-struct EncodedValue {
-  PayloadEncoding encoding = PayloadEncoding::msgpack;
-  Bytes raw;
 };
 
 namespace dkv_effect {
