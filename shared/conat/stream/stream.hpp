@@ -45,9 +45,9 @@ struct SetResult {
 };
 struct DeleteRequest {
   bool all = false;
-  std::optional<StreamSequence> last_seq;
-  std::optional<StreamSequence> seq;
-  std::optional<std::vector<StreamSequence>> seqs;
+  std::optional<StreamSequence> last_seq = {};
+  std::optional<StreamSequence> seq = {};
+  std::optional<std::vector<StreamSequence>> seqs = {};
 };
 
 // What a changefeed tells.
