@@ -19,8 +19,18 @@ std::size_t World::add_client(ClientOptions options, std::optional<PacketEncodin
   const PacketEncoding alternating =
       members_.size() % 2 == 0 ? PacketEncoding::msgpack : PacketEncoding::text;
   options.encoding = encoding.value_or(alternating);
+  auto client = std::make_unique<Client>(std::move(options), random_.fork());
+  Client* added = client.get();
+  const std::size_t index =
+      add_client(*added, [added](ClientEffect& effect) { return added->next(effect); });
+  members_[index].owned = std::move(client);
+  return index;
+}
+
+std::size_t World::add_client(Client& client, std::function<bool(ClientEffect&)> next) {
   Member member;
-  member.client = std::make_unique<Client>(std::move(options), random_.fork());
+  member.client = &client;
+  member.next = std::move(next);
   members_.push_back(std::move(member));
   return members_.size() - 1;
 }
@@ -76,6 +86,7 @@ std::optional<TimeMs> World::next_time() const {
     if (link.client_listens && !link.down.empty()) next = earlier(next, link.down.front().due);
   }
   if (!peers_.empty()) next = earlier(next, peers_.front().due);
+  if (timers_.deadline) next = earlier(next, timers_.deadline());
   return next;
 }
 
@@ -89,6 +100,10 @@ void World::step() {
   for (auto& shard : shards_) {
     const std::optional<TimeMs> deadline = shard->deadline();
     if (deadline && *deadline <= now_) shard->on_time(now_);
+  }
+  if (timers_.deadline) {
+    const std::optional<TimeMs> deadline = timers_.deadline();
+    if (deadline && *deadline <= now_) timers_.on_time(now_);
   }
   drain();
   while (!peers_.empty() && peers_.front().due <= now_) {
@@ -113,7 +128,7 @@ void World::drain() {
 
 void World::drain_client(std::size_t index) {
   ClientEffect effect;
-  while (members_[index].client->next(effect)) {
+  while (members_[index].next(effect)) {
     Member& member = members_[index];
     if (std::holds_alternative<client_effect::OpenTransport>(effect)) {
       member.connect_at = arrival(now_);

@@ -34,11 +34,21 @@ class World {
   // Clients alternate between the two encodings unless told.
   std::size_t add_client(ClientOptions options = {},
                          std::optional<PacketEncoding> encoding = std::nullopt);
+  // A client that lives elsewhere, inside something that takes some of its effects: `next` moves
+  // out those that are left.
+  std::size_t add_client(Client& client, std::function<bool(ClientEffect&)> next);
   Client& client(std::size_t index) { return *members_[index].client; }
   std::size_t clients() const { return members_.size(); }
   Broker& broker(std::size_t shard) { return *shards_[shard]; }
   Random& random() { return random_; }
   TimeMs now() const { return now_; }
+
+  // Something above the clients that has timers of its own.
+  struct Timers {
+    std::function<std::optional<TimeMs>()> deadline;
+    std::function<void(TimeMs)> on_time;
+  };
+  void set_timers(Timers timers) { timers_ = std::move(timers); }
 
   // Runs everything that is due up to then.
   void run_for(std::int64_t ms);
@@ -69,7 +79,9 @@ class World {
     bool paused = false;  // by the broker
   };
   struct Member {
-    std::unique_ptr<Client> client;
+    std::unique_ptr<Client> owned;
+    Client* client = nullptr;
+    std::function<bool(ClientEffect&)> next;
     Link* link = nullptr;
     std::optional<TimeMs> connect_at;
     bool unreachable = false;
@@ -95,6 +107,7 @@ class World {
 
   WorldOptions options_;
   OnEffect on_effect_;
+  Timers timers_;
   Random random_;
   TimeMs now_ = 1'000'000;
   std::vector<std::unique_ptr<Broker>> shards_;
