@@ -57,7 +57,7 @@ std::uint64_t Broker::Impl::route(TimeMs now, Delivery& delivery,
     for (const InterestPattern::Place& place : pattern->groups) {
       ConnectionId member = place.only_member;
       if (member == delivery.excluded && member != 0) continue;
-      if (member == 0) {
+      if (member == 0 || delivery.chunked) {
         const GroupChoice choice = choose(now, delivery, *place.group, false);
         if (choice.remote != nullptr) {
           forward_groups_[choice.remote->shard].push_back(choice.remote->group);
