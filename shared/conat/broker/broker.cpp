@@ -55,7 +55,7 @@ Broker::Impl::Impl(BrokerOptions options, Random random)
       keep_up_bytes_(high_water_bytes_ / 16),
       connections_(options_.shard),
       interest_(random_.next_u64()),
-      chunk_routes_(random_.next_u64()),
+      chunk_routes_(static_cast<std::size_t>(random_.next_u64())),
       holds_(high_water_bytes_ / 8),
       forward_groups_(options_.shard_count) {}
 

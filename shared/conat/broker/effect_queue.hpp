@@ -43,7 +43,7 @@ class EffectQueue {
         effect = effect::PauseReading{item.connection, item.flag};
         break;
       case Kind::peer:
-        effect = std::move(messages_[item.connection]);
+        effect = std::move(messages_[static_cast<std::size_t>(item.connection)]);
         break;
     }
     return true;
