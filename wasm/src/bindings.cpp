@@ -82,7 +82,6 @@ void bind_sockets(emscripten::class_<Handle>& fabric) {
       .function("socketWrite", &Handle::socket_write)
       .function("socketRequest", &Handle::socket_request)
       .function("socketCancel", &Handle::socket_cancel)
-      .function("socketRespond", &Handle::socket_respond)
       .function("socketClose", &Handle::socket_close)
       .function("socketEnd", &Handle::socket_end)
       .function("socketDisconnect", &Handle::socket_disconnect)

@@ -185,7 +185,8 @@ Answer FabricHandle::publish_now(double now, std::uint32_t subject_length,
 
 Answer FabricHandle::request(double now, std::uint32_t subject_length, std::uint32_t headers_length,
                              std::uint32_t raw_length, std::uint32_t encoding, double timeout_ms,
-                             bool wait_for_interest, bool many, std::uint32_t max_messages) {
+                             bool wait_for_interest, bool many, std::uint32_t max_messages,
+                             bool null_ends) {
   window_used_ = 0;
   const std::string_view subject = take_text(subject_length);
   RequestOptions options;
@@ -193,6 +194,7 @@ Answer FabricHandle::request(double now, std::uint32_t subject_length, std::uint
   options.wait_for_interest = wait_for_interest;
   options.many = many;
   options.max_messages = max_messages;
+  options.null_ends = null_ends;
   return answer(fabric_.client().request(milliseconds(now), owner, subject,
                                          take_data(headers_length, raw_length, encoding), options));
 }

@@ -87,7 +87,7 @@ class FabricHandle {
   // Returns the CallId of reply records to come.
   Answer request(double now, std::uint32_t subject_length, std::uint32_t headers_length,
                  std::uint32_t raw_length, std::uint32_t encoding, double timeout_ms,
-                 bool wait_for_interest, bool many, std::uint32_t max_messages);
+                 bool wait_for_interest, bool many, std::uint32_t max_messages, bool null_ends);
   void cancel(double call);
   // Returns the CallId of an interest_done record to come.
   Answer wait_for_interest(double now, const std::string& subject, double timeout_ms);
@@ -166,9 +166,6 @@ class FabricHandle {
                         std::uint32_t raw_length, std::uint32_t encoding, double timeout_ms,
                         bool wait_for_interest, bool many, std::uint32_t max_messages);
   void socket_cancel(double call);
-  // Window: reply subject, headers, payload.
-  void socket_respond(double now, std::uint32_t subject_length, std::uint32_t headers_length,
-                      std::uint32_t raw_length, std::uint32_t encoding);
   void socket_close(double now, std::uint32_t socket);
   void socket_end(double now, std::uint32_t socket, double timeout_ms);
   void socket_disconnect(double now, std::uint32_t socket);

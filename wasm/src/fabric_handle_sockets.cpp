@@ -99,15 +99,6 @@ void FabricHandle::socket_cancel(double call) {
   fabric_.sockets().cancel(static_cast<CallId>(call));
 }
 
-void FabricHandle::socket_respond(double now, std::uint32_t subject_length,
-                                  std::uint32_t headers_length, std::uint32_t raw_length,
-                                  std::uint32_t encoding) {
-  window_used_ = 0;
-  const std::string_view subject = take_text(subject_length);
-  fabric_.sockets().respond(milliseconds(now), subject,
-                            take_data(headers_length, raw_length, encoding));
-}
-
 void FabricHandle::socket_close(double now, std::uint32_t socket) {
   fabric_.sockets().close(milliseconds(now), socket);
 }

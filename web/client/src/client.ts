@@ -302,19 +302,19 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   async request<T = unknown>(subject: string, value?: unknown, options: RequestOptions = {}): Promise<Message<T>> {
     this.#assertOpen();
     const timeout = timeoutOf(options.timeout, defaults.request);
-    const call = this.#request(subject, value, options, timeout, 0, false);
+    const call = this.#request(subject, value, options, timeout, 0, false, true);
     return this.#requests.wait(call) as Promise<Message<T>>;
   }
 
   /**
-   * Asks, and resolves to the answers as they come, when the first is there or the time is over. An answer `null`
-   * is the last one by convention; it is delivered.
+   * Asks, and resolves to the answers as they come, when the first is there or the time is over. By convention
+   * an answer `null` is the last one; it is delivered.
    * @throws ConatError 503 when nobody listens, 403, `closed`.
    */
   async requestMany<T = unknown>(subject: string, value?: unknown, options: RequestManyOptions = {}): Promise<Subscription<T>> {
     this.#assertOpen();
     const timeout = timeoutOf(options.maxWait ?? options.timeout, defaults.request);
-    const call = this.#request(subject, value, options, timeout, options.maxMessages ?? 0, true);
+    const call = this.#request(subject, value, options, timeout, options.maxMessages ?? 0, true, options.nullEnds ?? true);
     const subscription = new Subscription(subject, {}, () => {
       if (this.#many.delete(call) && !this.isClosed()) this.#driver.fabric.cancel(call);
     });
@@ -464,7 +464,10 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     return this.#publishes.wait(call);
   }
 
-  #request(subject: string, value: unknown, options: RequestOptions, timeout: number, maxMessages: number, many: boolean): number {
+  #request(
+    subject: string, value: unknown, options: RequestOptions, timeout: number, maxMessages: number, many: boolean,
+    nullEnds: boolean,
+  ): number {
     const encoding = options.encoding ?? DataEncoding.MsgPack;
     const headers = encodeHeaders(options.headers);
     const raw = options.raw ?? encodeShared(encoding, value);
@@ -473,7 +476,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     return driver.check(
       driver.fabric.request(
         driver.now(), subjectLength, headers.length, raw.length, encoding, timeout, options.waitForInterest ?? false,
-        many, maxMessages,
+        many, maxMessages, nullEnds,
       ),
     );
   }

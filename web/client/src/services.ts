@@ -77,5 +77,7 @@ async function* results(replies: Subscription): AsyncGenerator<unknown, undefine
 }
 
 export function callServices<Api extends object>(client: Requester, subject: string, options: RequestManyOptions): RemoteMany<Api> {
-  return proxy(async (name, args) => results(await client.requestMany(subject, [name, args], options))) as RemoteMany<Api>;
+  // Any of the services may answer null, and errors travel as null: neither ends the answers of the others.
+  const all = { ...options, nullEnds: false };
+  return proxy(async (name, args) => results(await client.requestMany(subject, [name, args], all))) as RemoteMany<Api>;
 }

@@ -79,6 +79,8 @@ export interface RequestManyOptions extends RequestOptions {
   maxMessages?: number | undefined;
   /** End after this many ms without an answer. Default: `timeout`, 30000. */
   maxWait?: number | undefined;
+  /** Whether an answer `null` is the last one. Default true. */
+  nullEnds?: boolean | undefined;
 }
 
 /** What implements a service: `call(subject).name(...args)` calls `implementation.name(...args)`. */

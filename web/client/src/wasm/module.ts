@@ -27,7 +27,7 @@ export interface FabricHandle {
   ): number;
   request(
     now: number, subjectLength: number, headersLength: number, rawLength: number, encoding: number,
-    timeout: number, waitForInterest: boolean, many: boolean, maxMessages: number,
+    timeout: number, waitForInterest: boolean, many: boolean, maxMessages: number, nullEnds: boolean,
   ): number;
   cancel(call: number): void;
   waitForInterest(now: number, subject: string, timeout: number): number;
@@ -85,7 +85,6 @@ export interface FabricHandle {
     waitForInterest: boolean, many: boolean, maxMessages: number,
   ): number;
   socketCancel(call: number): void;
-  socketRespond(now: number, subjectLength: number, headersLength: number, rawLength: number, encoding: number): void;
   socketClose(now: number, socket: number): void;
   socketEnd(now: number, socket: number, timeout: number): void;
   socketDisconnect(now: number, socket: number): void;
