@@ -63,7 +63,6 @@ class History {
       CHECK(calls.empty());
     }
     CHECK(answered_ > 50);
-    CHECK(lost_ > 0);
     // In peace everything arrives exactly once, with the right count.
     for (std::size_t publisher = 0; publisher < kClients; ++publisher) {
       for (const char* subject : kSubjects) {
@@ -91,6 +90,9 @@ class History {
     }
     CHECK(wrong_ == "");
   }
+
+  // Publishes that failed because their connection broke.
+  int lost() const { return lost_; }
 
  private:
   struct Subscribed {
@@ -258,9 +260,13 @@ class History {
 }  // namespace
 
 TEST_CASE("loopback: random cuts break nothing that was promised") {
-  const int seed = GENERATE(range(1, 25));
-  INFO("seed " << seed);
-  History history(static_cast<std::uint64_t>(seed));
-  history.run();
-  history.check();
+  int lost = 0;
+  for (std::uint64_t seed = 1; seed <= 24; ++seed) {
+    INFO("seed " << seed);
+    History history(seed);
+    history.run();
+    history.check();
+    lost += history.lost();
+  }
+  CHECK(lost > 50);  // the cuts did hit calls that were under way
 }

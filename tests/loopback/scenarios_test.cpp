@@ -205,12 +205,11 @@ TEST_CASE("loopback: a hundred megabytes pass while the broker holds little of i
   CHECK(fixture.log.messages[0].effect.message.data.raw.size() == 100'000'000);
 }
 
-TEST_CASE("loopback: after the broker's shutdown clients come back and are complete") {
+TEST_CASE("loopback: after the broker's restart clients come back and are complete") {
   Fixture fixture(2, 4);
   for (std::size_t i = 0; i < 4; ++i) fixture.subscribe(i, "all.>");
   World& world = *fixture.world;
-  world.broker(0).shut_down(world.now());
-  world.broker(1).shut_down(world.now());
+  world.restart_broker();
   world.run_for(10);
   REQUIRE(world.run_until([&] { return fixture.everyone_ready(); }, 20'000));
   world.run_for(20'000);

@@ -7,6 +7,20 @@ namespace conat::test {
 
 World::World(WorldOptions options, OnEffect on_effect)
     : options_(std::move(options)), on_effect_(std::move(on_effect)), random_(options_.seed) {
+  start_broker();
+}
+
+void World::restart_broker() {
+  for (std::size_t shard = 0; shard < shards_.size(); ++shard) {
+    shards_[shard]->shut_down(now_);
+    drain_broker(shard);
+  }
+  peers_.clear();
+  start_broker();
+}
+
+void World::start_broker() {
+  shards_.clear();
   for (ShardIndex shard = 0; shard < options_.shards; ++shard) {
     BrokerOptions broker = options_.broker;
     broker.shard = shard;
@@ -277,7 +291,7 @@ void World::send(std::deque<Parcel>& queue, Bytes bytes) {
 
 World::Link* World::find(std::size_t shard, ConnectionId connection) {
   for (Link& link : links_) {
-    if (link.shard == shard && link.connection == connection) return &link;
+    if (link.broker_listens && link.shard == shard && link.connection == connection) return &link;
   }
   return nullptr;
 }

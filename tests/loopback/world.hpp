@@ -58,6 +58,8 @@ class World {
   // The network between a client and the broker breaks: what is under way is lost on both sides, a
   // random part of it excepted.
   void cut(std::size_t client);
+  // The broker ends in order, and another one takes its place that knows nothing.
+  void restart_broker();
   // Attempts to connect fail while set.
   void set_unreachable(std::size_t client, bool unreachable);
   bool connected(std::size_t client) const { return members_[client].link != nullptr; }
@@ -93,6 +95,7 @@ class World {
     PeerMessage message;
   };
 
+  void start_broker();
   std::optional<TimeMs> next_time() const;
   void step();
   void drain();
