@@ -59,11 +59,12 @@ export class Broker {
 
 /** Resolves with the arguments of the next `event`; rejects after `timeout` ms. */
 export function nextEvent<Args extends unknown[]>(
-  emitter: { once(event: string, listener: (...args: Args) => void): unknown }, event: string, timeout = 15_000,
+  emitter: { once(event: never, listener: never): unknown }, event: string, timeout = 15_000,
 ): Promise<Args> {
+  const once = emitter.once.bind(emitter) as (event: string, listener: (...args: Args) => void) => unknown;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no '${event}' within ${timeout} ms`)), timeout);
-    emitter.once(event, (...args) => {
+    once(event, (...args) => {
       clearTimeout(timer);
       resolve(args);
     });

@@ -151,7 +151,7 @@ describe("DKV", () => {
 
   it("tells when it is stable", async () => {
     const [x] = await pair();
-    const stable = nextEvent(x as never, "stable");
+    const stable = nextEvent(x, "stable");
     x.set("k", 1);
     await stable;
     assert.equal(x.isStable(), true);
@@ -159,7 +159,7 @@ describe("DKV", () => {
 
   it("rejects what the limits forbid", async () => {
     const [x] = await pair({ config: { max_msg_size: 100 } });
-    const rejected = nextEvent<[{ key: string; value: unknown; error: ConatError }]>(x as never, "reject");
+    const rejected = nextEvent<[{ key: string; value: unknown; error: ConatError }]>(x, "reject");
     x.set("small", 1);
     x.set("large", "x".repeat(1000));
     const [{ key, value, error }] = await rejected;

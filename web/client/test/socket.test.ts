@@ -42,7 +42,7 @@ it("carries data both ways, in order, with headers", async () => {
   assert.equal(other?.subject, `s.echo.server.${server.id}.${socket.id}`);
   assert.equal(server.id, serverSide.id);
   assert.ok(Date.now() - socket.alive.last < 60_000);
-  const closed = nextEvent(other as never, "closed");
+  const closed = nextEvent(other, "closed");
   socket.close();
   assert.equal(socket.state, "closed");
   await closed;
@@ -114,7 +114,7 @@ it("closes its clients when the server closes, and refuses a second server", asy
   assert.throws(() => serverSide.socket.listen("s.close"), /at most one socket server per client listening on a subject \(subject='s.close'\)/);
   const socket = clientSide.socket.connect("s.close", { reconnection: false });
   await socket.waitUntilReady();
-  const closed = nextEvent(socket as never, "closed");
+  const closed = nextEvent(socket, "closed");
   await server.end();
   await closed;
   assert.equal(server.state, "closed");
@@ -142,7 +142,7 @@ it("has channels, chosen servers and watched commands", async () => {
   assert.deepEqual(asked, ["s.more"]);
   assert.ok(commands.includes("connect"));
   const channel = server.channel("side");
-  const heard = nextEvent<[ServerSocket]>(channel as never, "connection").then(([other]) => nextEvent<[unknown]>(other as never, "data"));
+  const heard = nextEvent<[ServerSocket]>(channel, "connection").then(([other]) => nextEvent<[unknown]>(other, "data"));
   const side = clientSide.socket.connect("s.more.side");
   side.write("over here");
   assert.equal((await heard)[0], "over here");
