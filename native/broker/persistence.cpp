@@ -29,23 +29,32 @@ Persistence::Persistence(Broker& broker, storage::StorageEngine& storage,
       host_(std::move(options), client_options(), std::move(random)),
       reader_(make_reader()) {}
 
-void Persistence::start(TimeMs now) { host_.start(now); }
+void Persistence::start(TimeMs now) {
+  idle_ = false;
+  host_.start(now);
+}
 
 void Persistence::on_storage(TimeMs now, StorageResult result) {
+  idle_ = false;
   host_.on_storage(now, std::move(result));
 }
 
-void Persistence::on_time(TimeMs now) { host_.on_time(now); }
+void Persistence::on_time(TimeMs now) {
+  idle_ = false;
+  host_.on_time(now);
+}
 
 void Persistence::pump(TimeMs now, const std::function<void()>& drain_broker) {
-  bool busy = true;
-  while (busy) {
+  if (idle_) return;
+  for (bool busy = true; busy;) {
     busy = deliver_inbound(now);
     busy = carry_out_effects(now) || busy;
     busy = deliver_outbound(now) || busy;
     drain_broker();
     busy = busy || !inbound_.empty() || disconnected_;
   }
+  idle_ = true;
+  deadline_ = host_.deadline();
 }
 
 bool Persistence::deliver_inbound(TimeMs now) {

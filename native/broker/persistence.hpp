@@ -30,9 +30,18 @@ class Persistence {
 
   // ---- the broker's effects for its connection ----
   bool owns(ConnectionId connection) const { return connection_ == connection; }
-  void on_frames(SharedBytes frames) { inbound_.push_back(std::move(frames)); }
-  void on_disconnected() { disconnected_ = true; }
-  void on_pause(bool paused) { paused_ = paused; }
+  void on_frames(SharedBytes frames) {
+    inbound_.push_back(std::move(frames));
+    idle_ = false;
+  }
+  void on_disconnected() {
+    disconnected_ = true;
+    idle_ = false;
+  }
+  void on_pause(bool paused) {
+    paused_ = paused;
+    idle_ = false;
+  }
 
   void on_storage(TimeMs now, StorageResult result);
   void on_time(TimeMs now);
@@ -59,6 +68,8 @@ class Persistence {
   std::deque<SharedBytes> inbound_;  // frames from the broker
   Bytes outbound_;                   // frames for the broker
   Bytes scratch_;
+  std::optional<TimeMs> deadline_;
+  bool idle_ = true;  // nothing has happened since pump()
   bool disconnected_ = false;
   bool paused_ = false;
   bool stopped_ = false;

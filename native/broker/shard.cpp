@@ -273,7 +273,10 @@ void Shard::arm_timer() {
 void Shard::on_time() {
   const TimeMs now = net::Loop::now();
   broker_->on_time(now);
-  if (persistence_ && !closing_) persistence_->on_time(now);
+  if (persistence_ && !closing_) {
+    const auto due = persistence_->deadline();
+    if (due && *due <= now) persistence_->on_time(now);
+  }
   drain_broker();
   loop_.request_turn_end();
 }

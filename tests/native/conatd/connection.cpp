@@ -1,4 +1,4 @@
-#include "native/conatd/connection.hpp"
+#include "conatd/connection.hpp"
 
 #include <netdb.h>
 #include <netinet/in.h>

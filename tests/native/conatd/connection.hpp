@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "conat/wire/websocket.hpp"
-#include "native/conatd/process.hpp"
+#include "conatd/process.hpp"
 
 namespace conat::test {
 

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <memory>
 
-#include "native/conatd/connection.hpp"
+#include "conatd/connection.hpp"
 
 namespace conat::test {
 namespace {

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "native/conatd/connection.hpp"
+#include "conatd/connection.hpp"
 
 namespace conat::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "native/conatd/process.hpp"
+#include "conatd/process.hpp"
 
 #include <fcntl.h>
 #include <poll.h>

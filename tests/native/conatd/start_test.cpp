@@ -1,5 +1,6 @@
 // How conatd starts, and how it says that it cannot.
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -7,7 +8,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "native/conatd/connection.hpp"
+#include "conatd/connection.hpp"
 
 namespace conat::test {
 namespace {
