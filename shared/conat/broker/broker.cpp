@@ -9,6 +9,9 @@ namespace conat {
 namespace {
 
 constexpr std::uint64_t kHighWaterMaxBytes = 8u << 20;
+// A reader that was behind is not one that keeps up for so long, however quickly it caught up: or
+// the only reader of a sender would pass for two.
+constexpr std::int64_t kBehindMs = 5000;
 
 ServerSessionOptions session_options(const BrokerOptions& options) {
   ServerSessionOptions session;
@@ -121,6 +124,7 @@ void Broker::Impl::on_written(TimeMs now, ConnectionId id, std::size_t bytes) {
   if (head->congested && head->queued_bytes < low_water_bytes_) {
     head->congested = false;
     head->stuck = false;
+    head->behind_until = now + kBehindMs;
     let_go(now, congestion_.release(id));
   }
 }

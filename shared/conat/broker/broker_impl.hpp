@@ -48,6 +48,7 @@ class Broker::Impl {
  private:
   // A publish on its way to its takers.
   struct Delivery {
+    TimeMs now;
     std::string_view subject;
     const Tail* tail;
     peer::Sender sender;
@@ -74,8 +75,8 @@ class Broker::Impl {
     std::vector<PendingAck> acks;
   };
   struct RemoteSender {
-    bool fed_others = false;  // since it was last let go
-    TimeMs asked_at = 0;
+    bool fed_others = false;         // since it was last let go
+    std::optional<TimeMs> asked_at;  // since then, to hold it
   };
 
   // ---- broker.cpp ----
@@ -116,17 +117,16 @@ class Broker::Impl {
 
   // ---- broker_routing.cpp ----
   void on_publish(TimeMs now, ConnectionId id, ConnectionHead& head, const PacketView& packet);
-  std::uint64_t route(TimeMs now, Delivery& delivery, std::span<InterestPattern* const> patterns);
+  std::uint64_t route(Delivery& delivery, std::span<InterestPattern* const> patterns);
   void prepare_chunks(Delivery& delivery);
   void finish_chunks(const Delivery& delivery);
   static void set_pattern(Delivery& delivery, const InterestPattern& pattern);
   bool deliver(Delivery& delivery, ConnectionId member);
   bool make_frame(Delivery& delivery, PacketEncoding encoding);
   void note_full(Delivery& delivery, ConnectionId member, ConnectionHead& head);
-  GroupChoice choose(TimeMs now, Delivery& delivery, const InterestGroup& group, bool here_only);
+  GroupChoice choose(Delivery& delivery, const InterestGroup& group, bool here_only);
   GroupChoice choose_at_random(const InterestGroup& group, ConnectionId excluded, bool here_only);
-  GroupChoice choose_for_chunk(TimeMs now, Delivery& delivery, const InterestGroup& group,
-                               bool here_only);
+  GroupChoice choose_for_chunk(Delivery& delivery, const InterestGroup& group, bool here_only);
   void forward(const Delivery& delivery);
 
   // ---- broker_peers.cpp ----
@@ -138,7 +138,7 @@ class Broker::Impl {
   void on_forward(TimeMs now, const peer::Forward& forward);
   void on_sender_closed(peer::Sender sender);
   void on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold);
-  void press_back(TimeMs now, const Delivery& delivery);
+  void press_back(const Delivery& delivery);
   void hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind kind);
   void let_go(TimeMs now, const std::vector<peer::Sender>& senders);
   void stop_reading(ConnectionId id);
@@ -149,7 +149,8 @@ class Broker::Impl {
   const ServerSessionOptions session_options_;
   Random random_;
   // Marks of a connection's queue in bytes, see reader_congestion.hpp: above the high one it is
-  // behind, until it is below the low one; below keep_up_bytes_ it keeps up.
+  // behind, until it is below the low one; below keep_up_bytes_ it keeps up, unless it was behind a
+  // moment ago.
   const std::uint64_t high_water_bytes_;
   const std::uint64_t low_water_bytes_;
   const std::uint64_t keep_up_bytes_;

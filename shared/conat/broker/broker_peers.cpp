@@ -77,14 +77,14 @@ void Broker::Impl::on_sender_closed(peer::Sender sender) {
 // ---- back pressure ----
 
 // Some taker of this publish is above its mark.
-void Broker::Impl::press_back(TimeMs now, const Delivery& delivery) {
+void Broker::Impl::press_back(const Delivery& delivery) {
   const bool own = delivery.own_fullest != 0;
   if (!own && delivery.fed_others) return;  // it would slow down those that keep up
   const ConnectionId reader = own ? delivery.own_fullest : delivery.fullest;
   ConnectionHead& head = connections_.at(reader);
   head.congested = true;
-  if (congestion_.hold(now, reader, head.written_bytes, delivery.sender, own)) {
-    hold_sender(now, delivery.sender, own ? peer::HoldKind::firm : peer::HoldKind::fair);
+  if (congestion_.hold(delivery.now, reader, head.written_bytes, delivery.sender, own)) {
+    hold_sender(delivery.now, delivery.sender, own ? peer::HoldKind::firm : peer::HoldKind::fair);
   }
 }
 
@@ -95,9 +95,8 @@ void Broker::Impl::hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind k
     if (holds_.hold(now, sender, SenderHolds::this_shard, kind)) stop_reading(sender);
     return;
   }
-  const auto [place, is_new] = remote_senders_.try_emplace(sender);
-  RemoteSender& remote = place->second;
-  if (!is_new && now - remote.asked_at < kAskAgainMs) return;
+  RemoteSender& remote = remote_senders_[sender];
+  if (remote.asked_at && now - *remote.asked_at < kAskAgainMs) return;
   remote.asked_at = now;
   if (kind == peer::HoldKind::fair && remote.fed_others) kind = peer::HoldKind::brief;
   effects_.to_peer(shard, peer::HoldSender{sender, kind});
@@ -120,7 +119,7 @@ void Broker::Impl::let_go(TimeMs now, const std::vector<peer::Sender>& senders) 
     const ShardIndex shard = connections_.shard_of(sender);
     if (shard != options_.shard) {
       const auto remote = remote_senders_.find(sender);
-      if (remote != remote_senders_.end()) remote->second.fed_others = false;
+      if (remote != remote_senders_.end()) remote->second = {};
       effects_.to_peer(shard, peer::ReleaseSender{sender});
     } else if (holds_.release(now, sender, SenderHolds::this_shard)) {
       resume_reading(now, sender);

@@ -27,6 +27,7 @@ void Broker::Impl::on_publish(TimeMs now, ConnectionId id, ConnectionHead& head,
   }
   Connection& connection = *head.connection;
   Delivery delivery;
+  delivery.now = now;
   delivery.subject = publish->subject;
   delivery.tail = &publish->tail;
   delivery.sender = id;
@@ -40,14 +41,13 @@ void Broker::Impl::on_publish(TimeMs now, ConnectionId id, ConnectionHead& head,
   connection.received.bytes += delivery.tail_bytes;
   ++counters_.messages_received;
   counters_.bytes_received += delivery.tail_bytes;
-  const std::uint64_t count = route(now, delivery, patterns);
+  const std::uint64_t count = route(delivery, patterns);
   if (packet.ack_id) send(id, head, frame_count_ack(head.encoding, *packet.ack_id, count));
   if (head.known_sender) holds_.published(id, delivery.tail_bytes, delivery.fed_others);
-  if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(now, delivery);
+  if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(delivery);
 }
 
-std::uint64_t Broker::Impl::route(TimeMs now, Delivery& delivery,
-                                  std::span<InterestPattern* const> patterns) {
+std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern* const> patterns) {
   prepare_chunks(delivery);
   std::uint64_t count = 0;
   bool forwarded = false;
@@ -58,7 +58,7 @@ std::uint64_t Broker::Impl::route(TimeMs now, Delivery& delivery,
       ConnectionId member = place.only_member;
       if (member == delivery.excluded && member != 0) continue;
       if (member == 0 || delivery.chunked) {
-        const GroupChoice choice = choose(now, delivery, *place.group, false);
+        const GroupChoice choice = choose(delivery, *place.group, false);
         if (choice.remote != nullptr) {
           forward_groups_[choice.remote->shard].push_back(choice.remote->group);
           forwarded = true;
@@ -107,7 +107,7 @@ bool Broker::Impl::deliver(Delivery& delivery, ConnectionId member) {
   ConnectionHead& head = connections_.at(member);
   const SharedBytes& frame = delivery.frames[static_cast<std::size_t>(head.encoding)];
   if (frame.empty() && !make_frame(delivery, head.encoding)) return false;
-  delivery.fed_others |= head.queued_bytes < keep_up_bytes_;
+  delivery.fed_others |= head.queued_bytes < keep_up_bytes_ && delivery.now >= head.behind_until;
   head.queued_bytes += frame.size();
   head.sent_bytes += delivery.tail_bytes;
   ++head.sent_messages;
@@ -140,9 +140,8 @@ void Broker::Impl::note_full(Delivery& delivery, ConnectionId member, Connection
 
 // ---- who of a group ----
 
-GroupChoice Broker::Impl::choose(TimeMs now, Delivery& delivery, const InterestGroup& group,
-                                 bool here_only) {
-  if (delivery.chunked) return choose_for_chunk(now, delivery, group, here_only);
+GroupChoice Broker::Impl::choose(Delivery& delivery, const InterestGroup& group, bool here_only) {
+  if (delivery.chunked) return choose_for_chunk(delivery, group, here_only);
   return choose_at_random(group, delivery.excluded, here_only);
 }
 
@@ -160,7 +159,7 @@ GroupChoice Broker::Impl::choose_at_random(const InterestGroup& group, Connectio
     for (std::size_t i = 0; skip && i <= pick; ++i) {
       if (members[i] == excluded) ++pick;
     }
-    return {members[pick], nullptr};
+    return {members[static_cast<std::size_t>(pick)], nullptr};
   }
   pick -= here;
   for (const InterestGroup::Remote& remote : group.remotes) {
@@ -170,15 +169,15 @@ GroupChoice Broker::Impl::choose_at_random(const InterestGroup& group, Connectio
   return {};
 }
 
-GroupChoice Broker::Impl::choose_for_chunk(TimeMs now, Delivery& delivery,
-                                           const InterestGroup& group, bool here_only) {
+GroupChoice Broker::Impl::choose_for_chunk(Delivery& delivery, const InterestGroup& group,
+                                           bool here_only) {
   const MessageHead& message = delivery.tail->head;
   if (message.sequence == 0) {
     const GroupChoice choice = choose_at_random(group, delivery.excluded, here_only);
     const bool alone = group.members.size() == 1 && (here_only || group.remotes.empty());
     if (alone || (choice.member == 0 && choice.remote == nullptr)) return choice;
     if (delivery.route == nullptr) {
-      delivery.route = chunk_routes_.begin(now, delivery.sender, message.id);
+      delivery.route = chunk_routes_.begin(delivery.now, delivery.sender, message.id);
     }
     delivery.route->note(group, choice);
     return choice;
@@ -227,6 +226,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::Forward& forward) {
   tail.attachments = attachment_views_;
   tail.head = {publish.message_id, publish.sequence, publish.done};
   Delivery delivery;
+  delivery.now = now;
   delivery.subject = publish.subject;
   delivery.tail = &tail;
   delivery.sender = forward.sender;
@@ -237,7 +237,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::Forward& forward) {
     const InterestGroup* group = interest_.find_group(id);
     if (group == nullptr) continue;  // gone while the message was on its way
     if (group->pattern != delivery.pattern) set_pattern(delivery, *group->pattern);
-    const GroupChoice choice = choose(now, delivery, *group, true);
+    const GroupChoice choice = choose(delivery, *group, true);
     if (choice.member != 0) deliver(delivery, choice.member);
   }
   finish_chunks(delivery);
@@ -245,7 +245,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::Forward& forward) {
     const auto sender = remote_senders_.find(forward.sender);
     if (sender != remote_senders_.end()) sender->second.fed_others = true;
   }
-  if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(now, delivery);
+  if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(delivery);
 }
 
 }  // namespace conat

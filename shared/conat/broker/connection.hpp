@@ -48,6 +48,7 @@ struct ConnectionHead {
   std::uint64_t sent_bytes = 0;     // of deliveries
   std::uint64_t sent_messages = 0;  // deliveries
   std::uint64_t written_bytes = 0;  // taken by the transport
+  TimeMs behind_until = 0;          // before, it does not count as one that keeps up
   std::uint32_t generation = 0;     // changes with every connection that uses this place
   PacketEncoding encoding = PacketEncoding::text;
   bool in_process = false;      // one of the broker's own clients: never cut off

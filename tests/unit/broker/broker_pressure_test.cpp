@@ -45,7 +45,7 @@ struct Scene {
   // Publishes until the sender is held or so many bytes were sent; returns them.
   std::size_t flood(TestClient& sender, std::string_view subject, std::size_t most) {
     std::size_t sent = 0;
-    while (sent < most && !sender.reading_paused) {
+    while (sent < most && sender.open && !sender.reading_paused) {
       publish(sender, subject);
       sent += kPiece;
     }

@@ -65,8 +65,8 @@ TEST_CASE("a queue group over shards is one group, weighted by its members", "[b
   World world(shards(3));
   const auto publisher = connected(world, 1, any_encoding());
   std::vector<std::unique_ptr<TestClient>> workers;
-  for (ShardIndex shard : {0, 0, 0, 1, 2}) {
-    workers.push_back(connected(world, shard));
+  for (const int shard : {0, 0, 0, 1, 2}) {
+    workers.push_back(connected(world, static_cast<ShardIndex>(shard)));
     workers.back()->subscribe("job", "w");
   }
   const int total = 5000;
