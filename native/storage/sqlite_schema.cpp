@@ -7,7 +7,6 @@ namespace {
 
 // Small enough for ten thousand open streams; the system's own cache holds the rest.
 constexpr const char* kConnection =
-    "PRAGMA auto_vacuum=INCREMENTAL;"  // takes effect in a new file only
     "PRAGMA cache_size=-512;"
     "PRAGMA temp_store=MEMORY;"
     "PRAGMA journal_size_limit=8388608;";
@@ -57,6 +56,13 @@ Status create_missing(SqliteDatabase& database) {
 Status prepare_stream_file(SqliteDatabase& database, bool durable) {
   sqlite3_busy_timeout(database.handle(), 500);
   if (Status set = database.execute(kConnection); !set.ok()) return set;
+  // Space can be given back in small steps only if the file was made so. (Said of an existing file
+  // it would be a write at every opening.)
+  const auto pages = database.integer("PRAGMA page_count");
+  if (!pages.ok()) return pages.error();
+  if (pages->value_or(0) == 0) {
+    if (Status set = database.execute("PRAGMA auto_vacuum=INCREMENTAL"); !set.ok()) return set;
+  }
   if (Status set = database.execute("PRAGMA journal_mode=WAL"); !set.ok()) return set;
   // NORMAL synchronizes at checkpoints only: a crash of the machine may lose the last commits, but
   // never damages the file.
