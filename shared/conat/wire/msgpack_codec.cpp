@@ -46,10 +46,14 @@ void pack_date(Packer& packer, double unix_ms) {
     packer.pack_nil();  // as JSON.stringify does with an invalid Date
     return;
   }
-  const double whole_seconds = std::floor(unix_ms / 1000);
-  auto seconds = static_cast<std::int64_t>(whole_seconds);
-  auto nanoseconds =
-      static_cast<std::uint32_t>(std::llround((unix_ms - whole_seconds * 1000) * 1e6));
+  // The remainder is exact, where a quotient could be rounded up to the next second.
+  double rest_ms = std::fmod(unix_ms, 1000);
+  auto seconds = static_cast<std::int64_t>((unix_ms - rest_ms) / 1000);
+  if (rest_ms < 0) {
+    rest_ms += 1000;
+    --seconds;
+  }
+  auto nanoseconds = static_cast<std::uint32_t>(std::llround(rest_ms * 1e6));
   if (nanoseconds >= kNanosecondsPerSecond) {
     nanoseconds -= kNanosecondsPerSecond;
     ++seconds;

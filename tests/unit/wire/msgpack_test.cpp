@@ -117,6 +117,9 @@ TEST_CASE("timestamps have three forms", "[msgpack]") {
   CHECK(date("d7ff003d090000000000") == 1);
   CHECK(date("c70cff3b8b87c0ffffffffffffffff") == -1);
   CHECK(date("c70cff000000000000000000000001") == 1000);
+  // The quotient of this one would be rounded up to a whole second.
+  CHECK(date(encoded(Value::Date{1e15 - 0.125})) == 1e15 - 0.125);
+  CHECK(date(encoded(Value::Date{-1e-9})) == 0);
   CHECK(encoded(Value::Date{8.64e15}) == "c70cff00000000000007dba8218000");
   CHECK(date("c70cff00000000000007dba8218000") == 8.64e15);
 }
