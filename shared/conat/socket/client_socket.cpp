@@ -130,7 +130,12 @@ void ClientSocket::on_subscription_ended(TimeMs now) {
 
 void ClientSocket::send_connect(TimeMs now) {
   MessageData message = command_message(command::connect, socket_id_);
-  if (reliable_.has_history()) message.headers.set("resume", Value(true));
+  if (reliable_.has_history()) {
+    message.headers.set("resume", Value(true));
+  } else {
+    // The server may begin a new stream: nothing of an older one must get into it.
+    reliable_.discard_early();
+  }
   RequestOptions options;
   options.timeout_ms = options_.command_timeout_ms;
   options.wait_for_interest = true;

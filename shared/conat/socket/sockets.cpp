@@ -320,7 +320,14 @@ TimeMs Sockets::last_alive(SocketId socket) const {
 // ---- effects and time ----
 
 void Sockets::on_client_effect(TimeMs now, ClientEffect effect) {
-  std::visit([&](auto& each) { impl_->route(now, each); }, effect);
+  std::visit(
+      [&](auto& each) {
+        if constexpr (requires { each.owner; }) {
+          if (each.owner.layer != Layer::socket) return;
+        }
+        impl_->route(now, each);
+      },
+      effect);
   impl_->sweep();
 }
 

@@ -3,16 +3,12 @@
 #pragma once
 
 #include <catch2/catch.hpp>
-#include <deque>
 #include <map>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "conat/stream/memory_store.hpp"
-#include "conat/stream/persist_server.hpp"
-#include "conat/stream/storage_group.hpp"
-#include "conat/stream/stream.hpp"
+#include "unit/stream/memory_storage.hpp"
 
 namespace conat::test {
 
@@ -34,8 +30,8 @@ class PersistBench {
   }
   void open(PersistSocketId socket, std::string_view path, bool changefeed = false,
             bool ephemeral = false) {
-    Value::Map storage{{"path", Value(path)}, {"ephemeral", Value(ephemeral)}};
-    write(socket, Value(Value::Map{{"storage", Value(std::move(storage))},
+    Value::Map where{{"path", Value(path)}, {"ephemeral", Value(ephemeral)}};
+    write(socket, Value(Value::Map{{"storage", Value(std::move(where))},
                                    {"changefeed", Value(changefeed)}}));
   }
   PersistSocketId connect_and_open(std::string_view path, bool changefeed = false) {
@@ -112,22 +108,7 @@ class PersistBench {
   }
   // One group of each stream that has something to do.
   bool run_storage() {
-    std::deque<StorageResult> results;
-    for (auto& [id, disk] : streams) {
-      if (disk.open_result) {
-        results.push_back(std::move(*disk.open_result));
-        disk.open_result.reset();
-      }
-      if (disk.queue.empty()) continue;
-      std::vector<StorageRequest> requests(std::make_move_iterator(disk.queue.begin()),
-                                           std::make_move_iterator(disk.queue.end()));
-      disk.queue.clear();
-      std::size_t consumed = 0;
-      results.push_back(run_storage_group(*disk.stream, id, unix_now(), requests, consumed));
-      for (std::size_t i = consumed; i < requests.size(); ++i) {
-        disk.queue.push_back(std::move(requests[i]));
-      }
-    }
+    std::vector<StorageResult> results = storage.run(unix_now());
     const bool any = !results.empty();
     for (StorageResult& result : results) server.on_storage(now, std::move(result));
     return any;
@@ -136,12 +117,12 @@ class PersistBench {
 
   TimeMs now = 1000;
   PersistServer server;
+  MemoryStorage storage;
   bool storage_held = false;
   // Answers with `flow` are acknowledged at once, unless they are held.
   bool flow_held = false;
   bool flow_delivered = true;
   std::vector<std::uint64_t> flows;
-  std::optional<Error> refuse_open;
   std::map<PersistSocketId, std::vector<MessageData>> written;
   std::map<std::string, std::vector<MessageData>> answers;
   // "write" and "answer" in the order in which they left.
@@ -150,13 +131,6 @@ class PersistBench {
   std::vector<StreamId> closed;
 
  private:
-  struct Disk {
-    std::shared_ptr<MemoryStore> store;
-    std::unique_ptr<Stream> stream;
-    std::vector<StorageRequest> queue;
-    std::optional<StorageResult> open_result;
-  };
-
   void take(persist_effect::Write& effect) {
     order.push_back("write");
     written[effect.socket].push_back(std::move(effect.data));
@@ -170,31 +144,14 @@ class PersistBench {
   }
   void take(persist_effect::OpenStream& effect) {
     opened.push_back(effect);
-    Disk& disk = streams[effect.stream];
-    disk.open_result.emplace();
-    disk.open_result->stream = effect.stream;
-    disk.open_result->opened = true;
-    if (refuse_open) {
-      disk.open_result->open_error = refuse_open;
-      return;
-    }
-    disk.store = effect.ephemeral ? nullptr : files_[effect.path];
-    if (disk.store == nullptr) disk.store = std::make_shared<MemoryStore>();
-    if (!effect.ephemeral) files_[effect.path] = disk.store;
-    Result<Stream> stream = Stream::open(*disk.store, unix_now(), effect.ephemeral);
-    REQUIRE(stream.ok());
-    disk.stream = std::make_unique<Stream>(std::move(*stream));
+    storage.open(unix_now(), effect);
   }
-  void take(persist_effect::Submit& effect) {
-    streams[effect.stream].queue.push_back(std::move(effect.request));
-  }
+  void take(persist_effect::Submit& effect) { storage.submit(effect); }
   void take(persist_effect::CloseStream& effect) {
     closed.push_back(effect.stream);
-    streams.erase(effect.stream);
+    storage.close(effect.stream);
   }
 
-  std::map<StreamId, Disk> streams;
-  std::map<std::string, std::shared_ptr<MemoryStore>> files_;
   PersistSocketId next_socket_ = 1;
   int next_reply_ = 1;
 };

@@ -80,7 +80,7 @@ TEST_CASE("requests before the stream is open wait, as long as their timeout say
 
 TEST_CASE("a storage that cannot open fails every socket that waits for it") {
   PersistBench bench;
-  bench.refuse_open = Error(ErrorKind::storage_failed, "disk full");
+  bench.storage.refuse_open = Error(ErrorKind::storage_failed, "disk full");
   bench.storage_held = true;
   const auto one = bench.connect_and_open("hub/foo");
   const auto two = bench.connect_and_open("hub/foo");
@@ -93,7 +93,7 @@ TEST_CASE("a storage that cannot open fails every socket that waits for it") {
   CHECK(headers(bench.take_written(two).at(0)) == expected);
   CHECK(headers(bench.only_answer(waiting)) == expected);
   // Another socket tries anew.
-  bench.refuse_open.reset();
+  bench.storage.refuse_open.reset();
   const auto three = bench.connect_and_open("hub/foo");
   CHECK(bench.set(three, Value(1)) == 1);
 }
