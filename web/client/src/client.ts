@@ -80,6 +80,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     this.options = options;
     this.#onClose = onClose;
     const driver = new Driver(driverOptions(options), (kind, reader) => this.#onRecord(kind, reader));
+    driver.onFlush = () => this.#look();
     driver.encodeAuth = (auth) => encodeShared(DataEncoding.MsgPack, auth);
     this.#driver = driver;
     this.id = driver.fabric.id();
@@ -159,7 +160,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     this.#lastStats = { ...this.stats, subs: 0 };
     this.#state = "closed";
     driver.free();
-    this.#rejectWaiters();
+    this.#look();
   }
 
   /** Whether close() took effect. */
@@ -492,7 +493,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     return this.#answers.wait(driver.check(driver.fabric.askServer(driver.now(), questions[question], defaults.request)));
   }
 
-  // Every change of the connection may fulfil what these wait for.
+  // Looked at whenever something may have changed.
   readonly #waiters = new Set<() => void>();
 
   #until(holds: () => boolean, timeout: number | undefined): Promise<void> {
@@ -542,9 +543,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
         return;
       }
       case Kind.subscribeDone:
-        this.#subscriptions.onDone(reader.u32(), reader.optionalError());
-        this.#look();
-        return;
+        return this.#subscriptions.onDone(reader.u32(), reader.optionalError());
       case Kind.subscriptionEnded:
         return this.#subscriptions.onEnded(reader.u32(), reader.error());
       case Kind.state:
@@ -593,7 +592,6 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     if (state === "connected") this.#received0 = { messages: 0, bytes: 0 };
     if (state === "connected") this.#received0 = this.stats.recv;
     this.#driver.later(() => this.emit(state));
-    this.#look();
   }
 
   #onInfo(reader: RecordReader): void {
@@ -601,18 +599,9 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     const info = decodeBytes(DataEncoding.MsgPack, reader.transient()) as ServerInfo;
     this.#info = info;
     this.#driver.later(() => this.emit("info", info));
-    this.#look();
   }
 
-  // After the batch: what the waiters look at may change within it.
   #look(): void {
-    if (this.#waiters.size === 0) return;
-    this.#driver.later(() => {
-      for (const look of [...this.#waiters]) look();
-    });
-  }
-
-  #rejectWaiters(): void {
     for (const look of [...this.#waiters]) look();
   }
 }

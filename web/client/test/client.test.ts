@@ -239,7 +239,7 @@ describe("publishing and subscribing", () => {
   it("refuses what is wrong", async () => {
     const subscription = await client.subscribe("mine", { queue: "q" });
     await assert.rejects(client.subscribe("mine", { queue: "r" }), {
-      message: "client can only have one queue group subscription for a given subject -- subject='mine', queue='q'",
+      message: "client can only have one queue group subscription for a given subject -- subject='mine', queue='r'",
     });
     subscription.close();
     await assert.rejects(client.publish("a..b", 1), /must be a valid subject without wildcards/);

@@ -172,8 +172,12 @@ export class Driver {
     if (this.#draining || this.#freed) return;
     this.#carryOut();
     this.#arm();
+    this.onFlush();
     this.#runEvents();
   }
+
+  /** Called at every flush, before the listeners: the fabric may have got further without a record of it. */
+  onFlush: () => void = () => undefined;
 
   /** Runs `event` after the batch that is being worked through. Call it from the sink only. */
   later(event: () => void): void {
