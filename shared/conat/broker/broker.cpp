@@ -59,7 +59,7 @@ Broker::Impl::Impl(BrokerOptions options, Random random)
       connections_(options_.shard),
       interest_(random_.next_u64()),
       chunk_routes_(static_cast<std::size_t>(random_.next_u64())),
-      holds_(high_water_bytes_ / 8),
+      holds_(static_cast<std::size_t>(high_water_bytes_ / 8)),
       forward_groups_(options_.shard_count) {}
 
 // ---- connections ----
