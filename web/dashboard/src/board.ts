@@ -24,9 +24,11 @@ export class Board {
   ) {
     for (const [key, note] of Object.entries(store.getAll())) this.show(key, note);
     this.hint();
-    store.on("change", ({ key, value }) => {
-      if (value === undefined) this.hide(key);
-      else this.show(key, value);
+    // The event may be the echo of an older write of ours; the store knows what counts here now.
+    store.on("change", ({ key }) => {
+      const note = store.get(key);
+      if (note === undefined) this.hide(key);
+      else this.show(key, note);
     });
     this.board.addEventListener("dblclick", (event) => {
       if (event.target !== this.board && event.target !== this.notes && event.target !== byId("hint")) return;
