@@ -2,7 +2,7 @@
 import { expect, test, type Browser, type Page } from "@playwright/test";
 import { Broker } from "../../tests/integration/src/broker.js";
 
-const shots = "../test-results/screenshots";
+const shots = "../test-results/screenshots"; // relative to this package, from where the tests run
 
 let broker: Broker;
 test.beforeEach(async () => {
@@ -52,7 +52,7 @@ test("two people share a board, see each other, and talk", async ({ browser }) =
   await expect(max.getByTestId("chat")).toContainText("thanks :)");
 
   await ada.mouse.move(500, 420);
-  await expect(max.locator(".cursor", { hasText: "Ada Lovelace" })).toBeVisible();
+  await expect(max.locator(".cursor span", { hasText: "Ada Lovelace" })).toBeVisible();
   await expect(max.getByTestId("feed")).toContainText("demo.cursor.");
   await expect(ada.getByTestId("saved")).toHaveText("saved");
   await ada.screenshot({ path: `${shots}/two-people-ada.png` });
