@@ -30,8 +30,10 @@ export function connect(options: ConnectOptions = {}): Client {
   const address = options.address ?? platform().defaultAddress();
   if (options.noCache) return new Client({ ...options, address });
   const asked = Object.keys(options).some((name) => options[name as keyof ConnectOptions] !== undefined && name !== "noCache");
-  const any = asked ? undefined : cache.values().next().value;
-  if (any !== undefined) return any.addReference();
+  if (!asked || address === undefined) {
+    const any = cache.values().next().value;
+    if (any !== undefined) return any.addReference();
+  }
   const key = cacheKey({ ...options, address });
   const cached = cache.get(key);
   if (cached !== undefined) return cached.addReference();

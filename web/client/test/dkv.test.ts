@@ -36,7 +36,7 @@ describe("DKV", () => {
     assert.equal(x.has("null"), true);
     assert.equal(x.get("missing"), undefined);
     assert.equal(x.hasUnsavedChanges(), true);
-    assert.deepEqual(x.unsavedChanges(), ["key", "null"]);
+    assert.deepEqual(x.unsavedChanges().sort(), ["key", "null"]);
     assert.equal(x.isStable(), false);
     assert.equal(x.seq("key"), undefined);
     await x.save();

@@ -270,14 +270,17 @@ export class Driver {
         if (generation !== this.#generation) return;
       }
       this.setAuth(auth);
+      this.#transport = this.#newTransport(generation);
     } catch (error) {
       if (generation !== this.#generation) return;
-      console.warn("conat-client: no authentication data, trying again:", error);
+      console.warn(`conat-client: connecting to ${this.#options.url} failed, trying again:`, error);
       this.#lost(generation);
-      return;
     }
+  }
+
+  #newTransport(generation: number): Transport {
     const current = (): boolean => generation === this.#generation && !this.#freed;
-    this.#transport = platform().openTransport(
+    return platform().openTransport(
       { url: this.#options.url, headers: this.#options.headers },
       {
         open: () => {
