@@ -142,7 +142,7 @@ TEST_CASE("Options that make no sense") {
   check_cannot_start({"--web", "/nowhere/at/all"}, "--web");
   check_cannot_start({"--max-payload", "60000000"}, "--max-queue");
   check_cannot_start({"--ping-interval", "0"}, "--ping-interval");
-  check_cannot_start({}, "CONAT_PORT", {"CONAT_PORT=x"});
+  check_cannot_start({}, "--port", {"CONAT_PORT=x"});
 }
 
 TEST_CASE("Options come from the environment too, the command line first") {
