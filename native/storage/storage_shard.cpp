@@ -161,9 +161,11 @@ void StorageShard::process(Entry& entry, std::unique_lock<std::mutex>& lock) {
   if (!entry.active.empty()) run_group(entry);
   upkeep(entry);
   lock.lock();
-  if (entry.active_done < entry.active.size()) {
+  // Commands may have come while older ones still filled this turn.
+  if (entry.active_done < entry.active.size() || !entry.waiting.empty() ||
+      !entry.refused.empty()) {
     make_ready(entry);
-  } else if (entry.closing && entry.waiting.empty() && !entry.opening) {
+  } else if (entry.closing) {
     lock.unlock();
     close_stream(entry);
     lock.lock();

@@ -142,6 +142,19 @@ TEST_CASE("what waits is committed as one group, with one result") {
   }
 }
 
+TEST_CASE("commands that come while a group is left over are carried out too") {
+  TemporaryDirectory directory;
+  StorageOptions options = options_for(directory);
+  options.group.max_requests = 7;
+  EngineHarness h(options);
+  const StreamId id = h.open("hub/s");
+  for (int round = 0; round < 100; ++round) {
+    std::vector<std::uint64_t> tokens;
+    for (int i = 0; i < 40; ++i) tokens.push_back(h.submit(id, EngineHarness::request("x")));
+    for (const std::uint64_t token : tokens) REQUIRE(h.wait(token).ok());
+  }
+}
+
 TEST_CASE("many threads submit to many streams") {
   TemporaryDirectory directory;
   EngineHarness h(options_for(directory));
