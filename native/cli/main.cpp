@@ -1,18 +1,27 @@
-#include <iostream>
-#include <iterator>
+#include <array>
+#include <cstdio>
 #include <string>
 
 #include "cli/commands.hpp"
 
 namespace conat::cli {
+namespace {
+
+std::string read_standard_input() {
+  std::string text;
+  std::array<char, 65'536> buffer;
+  while (const std::size_t size = std::fread(buffer.data(), 1, buffer.size(), stdin)) {
+    text.append(buffer.data(), size);
+  }
+  // The newline with which a line ends is no part of the value.
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+}  // namespace
 
 int run_command(Options options) {
-  if (options.value == "-") {
-    std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-    // The newline with which a line ends is no part of the value.
-    if (!text.empty() && text.back() == '\n') text.pop_back();
-    options.value = std::move(text);
-  }
+  if (options.value == "-") options.value = read_standard_input();
   Session session(std::move(options));
   return session.run([&session] {
     switch (session.options().command) {

@@ -66,7 +66,8 @@ void Session::finish(int exit_code) {
   finished_ = true;
   exit_code_ = exit_code;
   timer_.cancel();
-  signals_.cancel();
+  boost::system::error_code ignored;
+  signals_.clear(ignored);  // from here on an interrupt ends the program as it would any other
   client_.close();
 }
 

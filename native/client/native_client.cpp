@@ -252,7 +252,9 @@ class NativeClient::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void arm_timer() {
-    const std::optional<TimeMs> deadline = fabric.deadline();
+    // Once closed, no layer has anything to do, whatever it had planned; the loop may end.
+    const bool closed = fabric.client().state() == ClientState::closed;
+    const std::optional<TimeMs> deadline = closed ? std::nullopt : fabric.deadline();
     if (deadline == armed_) return;
     armed_ = deadline;
     timer_.cancel();
