@@ -8,11 +8,15 @@ using namespace conat::test;
 
 namespace {
 
-constexpr std::size_t kPiece = 16'384;  // bytes of a message
+constexpr std::size_t kPiece = 4096;       // bytes of a message
+constexpr std::size_t kBound = 1u << 20;   // of a queue
+constexpr std::size_t kHigh = kBound / 8;  // the high-water mark
+constexpr std::size_t kLow = kHigh / 2;
+constexpr std::size_t kProof = kHigh / 8;  // what a sender publishes before it counts as exclusive
 
 BrokerOptions small_queues(ShardIndex shard_count = 1) {
   BrokerOptions options;
-  options.max_queue_bytes = 4 << 20;  // marks: 512 KiB, 256 KiB, 32 KiB
+  options.max_queue_bytes = kBound;
   options.shard_count = shard_count;
   return options;
 }
@@ -79,8 +83,8 @@ TEST_CASE("a reader beyond its bound is cut off, the others are not", "[broker][
   CHECK(slow->close_code == WebSocketCloseCode::try_again_later);
   CHECK(slow->close_reason == "slow-consumer");
   CHECK_FALSE(slow->flushed);
-  CHECK(slow->unwritten > (4u << 20));
-  CHECK(slow->unwritten < (4u << 20) + 2 * kPiece);
+  CHECK(slow->unwritten > kBound);
+  CHECK(slow->unwritten < kBound + 2 * kPiece);
   CHECK(quick->open);
   CHECK(scene.world.broker().counters().slow_consumers == 1);
   CHECK(scene.world.broker().counters().connections_open == 2);
@@ -94,7 +98,7 @@ TEST_CASE("the only reader of a sender is waited for as long as it takes somethi
   Scene scene;
   const auto reader = scene.reader("a");
   const auto sender = scene.sender();
-  CHECK(scene.flood(*sender, "a", 4 << 20) <= (512u << 10) + 2 * kPiece);
+  CHECK(scene.flood(*sender, "a", kBound) <= kHigh + 2 * kPiece);
   REQUIRE(sender->reading_paused);
   // The first hold is brief: the sender may have others to serve.
   scene.world.advance(100);
@@ -104,18 +108,18 @@ TEST_CASE("the only reader of a sender is waited for as long as it takes somethi
   scene.world.advance(1);
   CHECK_FALSE(sender->reading_paused);
   // It has not: from now on the reader sets the pace.
-  CHECK(scene.flood(*sender, "a", 4 << 20) <= (64u << 10) + 2 * kPiece);
+  CHECK(scene.flood(*sender, "a", kBound) <= kProof + 2 * kPiece);
   REQUIRE(sender->reading_paused);
-  for (int i = 0; i < 200 && reader->unwritten >= (256u << 10); ++i) {
+  for (int i = 0; i < 200 && reader->unwritten >= kLow; ++i) {
     CHECK(sender->reading_paused);
-    scene.write(*reader, 4000);
+    scene.write(*reader, 1000);
     scene.world.advance(100);
   }
   CHECK_FALSE(sender->reading_paused);
   CHECK(reader->open);
   // And again, with a reader that takes it all at once.
   for (int round = 0; round < 10; ++round) {
-    CHECK(scene.flood(*sender, "a", 4 << 20) < (1u << 20));
+    CHECK(scene.flood(*sender, "a", kBound) < kBound / 4);
     REQUIRE(sender->reading_paused);
     scene.write_all(*reader);
     CHECK_FALSE(sender->reading_paused);
@@ -128,11 +132,11 @@ TEST_CASE("a reader that takes nothing holds its sender for a moment and is cut 
   Scene scene;
   const auto dead = scene.reader("a");
   const auto sender = scene.sender();
-  scene.flood(*sender, "a", 4 << 20);
+  scene.flood(*sender, "a", kBound);
   REQUIRE(sender->reading_paused);
   scene.world.advance(250);
   CHECK_FALSE(sender->reading_paused);
-  CHECK(scene.flood(*sender, "a", 8 << 20) > (3u << 20));
+  CHECK(scene.flood(*sender, "a", 2 * kBound) > kBound * 3 / 4);
   CHECK_FALSE(dead->open);
   CHECK_FALSE(sender->reading_paused);
   CHECK(dead->close_reason == "slow-consumer");
@@ -172,18 +176,18 @@ TEST_CASE("a sender with other readers is held 4 % of the time at most", "[broke
 TEST_CASE("a sender that publishes to itself comes free", "[broker][pressure]") {
   Scene scene;
   const auto self = scene.reader("me");
-  scene.flood(*self, "me", 4 << 20);
+  scene.flood(*self, "me", kBound);
   REQUIRE(self->reading_paused);
   SECTION("by time, when it does not read") {
     scene.world.advance(250);
     CHECK_FALSE(self->reading_paused);
-    scene.flood(*self, "me", 8 << 20);
+    scene.flood(*self, "me", 2 * kBound);
     CHECK_FALSE(self->open);
   }
   SECTION("when it reads") {
     scene.write_all(*self);
     CHECK_FALSE(self->reading_paused);
-    CHECK(scene.flood(*self, "me", 8 << 20) < (1u << 20));
+    CHECK(scene.flood(*self, "me", 2 * kBound) < kBound / 4);
   }
 }
 
@@ -191,8 +195,8 @@ TEST_CASE("senders that wait for each other come free", "[broker][pressure]") {
   Scene scene;
   const auto one = scene.reader("one");
   const auto two = scene.reader("two");
-  scene.flood(*one, "two", 4 << 20);
-  scene.flood(*two, "one", 4 << 20);
+  scene.flood(*one, "two", kBound);
+  scene.flood(*two, "one", kBound);
   REQUIRE(one->reading_paused);
   REQUIRE(two->reading_paused);
   scene.world.advance(250);
@@ -204,7 +208,7 @@ TEST_CASE("a reader that goes lets its senders go", "[broker][pressure]") {
   Scene scene;
   const auto reader = scene.reader("a");
   const auto sender = scene.sender();
-  scene.flood(*sender, "a", 4 << 20);
+  scene.flood(*sender, "a", kBound);
   REQUIRE(sender->reading_paused);
   SECTION("by closing") { reader->close(); }
   SECTION("by unsubscribing and reading") {
@@ -219,7 +223,7 @@ TEST_CASE("a held sender may go, too", "[broker][pressure]") {
   Scene scene;
   const auto reader = scene.reader("a");
   const auto sender = scene.sender();
-  scene.flood(*sender, "a", 4 << 20);
+  scene.flood(*sender, "a", kBound);
   REQUIRE(sender->reading_paused);
   sender->close();
   scene.write_all(*reader);
@@ -251,7 +255,7 @@ TEST_CASE("the broker's own clients are waited for and never cut off", "[broker]
   // What other senders do at the same time is bounded by their being held, not by cutting off.
   for (int i = 0; i < 20; ++i) {
     const auto another = scene.sender();
-    scene.flood(*another, "a", 1 << 20);
+    scene.flood(*another, "a", kBound / 4);
     scene.write_all(*quick);
   }
   CHECK(own->open);
@@ -262,7 +266,7 @@ TEST_CASE("a reader that is far behind and stalls is cut off though it answers p
   Scene scene;
   const auto reader = scene.reader("a");
   const auto sender = scene.sender();
-  scene.flood(*sender, "a", 1 << 20);
+  scene.flood(*sender, "a", kBound / 4);
   for (int i = 0; i < 10 && reader->open; ++i) {
     scene.world.advance(15'000);
     if (reader->open) reader->text("3");
@@ -277,15 +281,15 @@ TEST_CASE("senders on other shards are held, too", "[broker][pressure][shards]")
   Scene scene(2);
   const auto reader = scene.reader("a", 1);
   const auto sender = scene.sender(0);
-  const std::size_t first = scene.flood(*sender, "a", 4 << 20);
-  CHECK(first <= (512u << 10) + 2 * kPiece);
+  const std::size_t first = scene.flood(*sender, "a", kBound);
+  CHECK(first <= kHigh + 2 * kPiece);
   REQUIRE(sender->reading_paused);
   SECTION("until the reader has caught up") {
     for (int round = 0; round < 10; ++round) {
       scene.world.advance(10);
       scene.write_all(*reader);
       CHECK_FALSE(sender->reading_paused);
-      CHECK(scene.flood(*sender, "a", 4 << 20) < (1u << 20));
+      CHECK(scene.flood(*sender, "a", kBound) < kBound / 4);
       REQUIRE(sender->reading_paused);
     }
     CHECK(reader->open);
@@ -293,7 +297,7 @@ TEST_CASE("senders on other shards are held, too", "[broker][pressure][shards]")
   SECTION("for a moment by one that takes nothing") {
     scene.world.advance(250);
     CHECK_FALSE(sender->reading_paused);
-    scene.flood(*sender, "a", 8 << 20);
+    scene.flood(*sender, "a", 2 * kBound);
     CHECK_FALSE(reader->open);
     CHECK_FALSE(sender->reading_paused);
   }
