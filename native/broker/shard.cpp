@@ -173,8 +173,10 @@ void Shard::carry_out(effect::Send& sending) {
 
 void Shard::carry_out(const effect::Close& closing) {
   if (persistence_ && persistence_->owns(closing.connection)) {
-    spdlog::warn("shard {}: the persistence server's connection was closed: {}", index_,
-                 closing.reason);
+    if (!closing_) {
+      spdlog::warn("shard {}: the persistence server's connection was closed: {}", index_,
+                   closing.reason);
+    }
     persistence_->on_disconnected();
     return loop_.request_turn_end();
   }

