@@ -1,6 +1,7 @@
 // Runs one shell command with bytes for its standard input and collects its standard output.
 //
-// Blocks: call it on a thread of its own. Thread safety: pure function.
+// Blocks: call it on a thread of its own. The program must ignore SIGPIPE. Thread safety: pure
+// function.
 #pragma once
 
 #include <cstdint>

@@ -67,6 +67,7 @@ void Session::finish(int exit_code) {
   exit_code_ = exit_code;
   timer_.cancel();
   boost::system::error_code ignored;
+  signals_.cancel(ignored);
   signals_.clear(ignored);  // from here on an interrupt ends the program as it would any other
   client_.close();
 }

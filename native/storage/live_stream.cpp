@@ -33,19 +33,18 @@ Status LiveStream::open_memory() {
 
 Status LiveStream::open_file(const persist_effect::OpenStream& request) {
   durable_ = options_.durable_disk || request.sync;
-  auto location = StreamLocation::locate(options_.data_dir, path_, durable_);
+  auto location = locate(options_.data_dir);
   if (!location.ok()) return std::move(location.error());
-  location_ = std::move(*location);
   const UnixMs now = options_.clock();
   bool restored = false;
   if (!options_.archive_dir.empty()) {
-    const auto newer = restore_newer(options_.archive_dir, path_, *location_, now, durable_);
+    const auto newer = restore_newer(options_.archive_dir, path_, *location, now, durable_);
     if (!newer.ok()) return newer.error();
     restored = *newer;
   }
   bool damaged = false;
-  auto file = SqliteStore::open(location_->database_name(),
-                                {durable_, request.compression, location_->anchored()}, &damaged);
+  auto file = SqliteStore::open(location->database_name(),
+                                {durable_, request.compression, location->anchored()}, &damaged);
   if (!file.ok()) return damaged ? set_damaged_aside(file.error(), restored) : file.error();
   auto stream = Stream::open(**file, now, false);
   if (!stream.ok()) {
@@ -56,20 +55,28 @@ Status LiveStream::open_file(const persist_effect::OpenStream& request) {
   file_ = file->get();
   store_ = std::move(*file);
   stream_ = std::move(*stream);
+  // Ten thousand streams should not hold ten thousand directories open.
+  if (location->anchored()) location_ = std::move(*location);
   opened_changes_ = archived_changes_ = file_->total_changes();
   return Nothing{};
+}
+
+Result<StreamLocation> LiveStream::locate(const std::filesystem::path& root) const {
+  return StreamLocation::locate(root, path_, durable_);
 }
 
 // The file must be closed. What was copied from the archive is damaged there too.
 Error LiveStream::set_damaged_aside(const Error& reason, bool restored) {
   const UnixMs now = options_.clock();
-  auto aside = location_->set_aside(now);
-  if (!aside.ok()) return std::move(aside.error());
-  if (restored) {
-    const auto archive = StreamLocation::locate(options_.archive_dir, path_, durable_);
-    if (archive.ok()) aside = archive->set_aside(now);
-    if (!aside.ok()) return std::move(aside.error());
+  const auto local = locate(options_.data_dir);
+  if (!local.ok()) return local.error();
+  auto aside = local->set_aside(now);
+  if (aside.ok() && restored) {
+    const auto archive = locate(options_.archive_dir);
+    if (!archive.ok()) return archive.error();
+    aside = archive->set_aside(now);
   }
+  if (!aside.ok()) return std::move(aside.error());
   Error error(ErrorKind::storage_failed,
               reason.text + "; the file is set aside as '" + *aside + "'");
   log(path_ + ": " + error.text);
@@ -118,7 +125,9 @@ void LiveStream::step_archive(TimeMs now, int pages) {
 }
 
 Status LiveStream::finish_copy(OnlineCopy& copy) {
-  return copy.finish(location_->modified_ns().value_or(0));
+  const auto local = locate(options_.data_dir);
+  if (!local.ok()) return local.error();
+  return copy.finish(local->modified_ns().value_or(0));
 }
 
 void LiveStream::copy_now(const std::filesystem::path& root, const char* what) {
@@ -152,7 +161,7 @@ void LiveStream::close() {
   if (Status done = file_->checkpoint(); !done.ok()) log(path_ + ": " + done.error().text);
   if (!options_.archive_dir.empty() && changed()) copy_now(options_.archive_dir, "archive");
   if (!options_.backup_dir.empty()) {
-    const auto backup = StreamLocation::locate(options_.backup_dir, path_, durable_);
+    const auto backup = locate(options_.backup_dir);
     if (!backup.ok() || !backup->file_modified_ns() || file_->total_changes() != opened_changes_) {
       copy_now(options_.backup_dir, "backup");
     }

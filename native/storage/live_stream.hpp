@@ -46,6 +46,7 @@ class LiveStream {
 
   Status open_memory();
   Status open_file(const persist_effect::OpenStream& request);
+  Result<StreamLocation> locate(const std::filesystem::path& root) const;
   Error set_damaged_aside(const Error& reason, bool restored);
   bool changed() const;
   void step_archive(TimeMs now, int pages);
@@ -57,7 +58,7 @@ class LiveStream {
   StreamId id_;
   std::string path_;
   bool durable_ = true;
-  std::optional<StreamLocation> location_;
+  std::optional<StreamLocation> location_;  // while the file's name goes through it
   std::unique_ptr<Store> store_;
   SqliteStore* file_ = nullptr;  // store_, when it is a file
   std::optional<Stream> stream_;

@@ -162,8 +162,7 @@ void StorageShard::process(Entry& entry, std::unique_lock<std::mutex>& lock) {
   upkeep(entry);
   lock.lock();
   // Commands may have come while older ones still filled this turn.
-  if (entry.active_done < entry.active.size() || !entry.waiting.empty() ||
-      !entry.refused.empty()) {
+  if (entry.active_done < entry.active.size() || !entry.waiting.empty() || !entry.refused.empty()) {
     make_ready(entry);
   } else if (entry.closing) {
     lock.unlock();

@@ -75,13 +75,15 @@ inline constexpr std::size_t max_message_ids_bytes = 256u << 20;
 inline constexpr std::size_t ephemeral_message_ids_bytes = 32u << 20;
 // One stored message (SQLite's own bound is 10^9 bytes).
 inline constexpr std::int64_t max_stored_message_bytes = 900'000'000;
-inline constexpr std::size_t get_all_batch_bytes = 20'000'000;
 inline constexpr std::size_t change_batch_bytes = 20'000'000;
 inline constexpr std::int64_t change_batch_delay_ms = 30;
 inline constexpr std::size_t set_many_batch = 500;
 // What the batches of all getAll answers in progress may hold together.
 inline constexpr std::size_t get_all_total_bytes = 256u << 20;
+// The first batch of a getAll, and how large they grow for a fast reader: below what makes a broker
+// hold up the server for one reader's sake. (The protocol allows about 20 MB.)
 inline constexpr std::size_t get_all_first_batch_bytes = 2'000'000;
+inline constexpr std::size_t get_all_batch_bytes = 4'000'000;
 inline constexpr std::size_t get_all_min_batch_bytes = 64u << 10;
 // Requests of one socket that are not answered yet, and their payload bytes.
 inline constexpr std::size_t persist_max_pending_requests = 10'000;
@@ -103,8 +105,6 @@ inline constexpr std::int64_t tombstone_ttl_ms = 86'400'000;
 inline constexpr std::int64_t stream_reconnect_ms = 1500;
 inline constexpr std::int64_t stream_reconnect_max_ms = 30'000;
 inline constexpr std::int64_t stream_stable_ms = 60'000;
-// How long a server that comes back may keep the requests of a session it no longer knows.
-inline constexpr std::int64_t stream_resume_timeout_ms = 2000;
 
 // Sockets.
 inline constexpr std::size_t socket_max_queue = 1000;

@@ -32,9 +32,9 @@ struct Error {
   std::string text;
 
   Error() = default;
-  explicit Error(ErrorKind kind);                    // the registry's code and text
-  Error(ErrorKind kind, std::string message);        // the registry's code, a text of one's own
-  Error(ErrorCode wire_code, std::string message);   // as a peer sent it
+  explicit Error(ErrorKind kind);                   // the registry's code and text
+  Error(ErrorKind kind, std::string message);       // the registry's code, a text of one's own
+  Error(ErrorCode wire_code, std::string message);  // as a peer sent it
 };
 
 template <class T>

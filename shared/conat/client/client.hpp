@@ -57,14 +57,15 @@ struct SubscribeOptions {
 };
 
 struct PublishOptions {
-  std::int64_t timeout_ms = 0;      // 0: the client's default
-  bool wait_for_interest = false;   // on count 0 wait for a subscriber and publish again
+  std::int64_t timeout_ms = 0;     // 0: the client's default
+  bool wait_for_interest = false;  // on count 0 wait for a subscriber and publish again
 };
 
 struct RequestOptions {
   std::int64_t timeout_ms = 0;
   bool wait_for_interest = false;
-  // requestMany: replies keep coming until a `null` payload, `max_messages`, or `timeout_ms` without one.
+  // requestMany: replies keep coming until a `null` payload, `max_messages`, or `timeout_ms`
+  // without one.
   bool many = false;
   std::uint32_t max_messages = 0;  // 0: no bound
   // With `many`: whether a `null` payload is the last one. Off for callers of several services, any
@@ -83,9 +84,9 @@ struct PublishResult {
 
 namespace client_effect {
 // ---- for the transport shell ----
-struct OpenTransport {};   // connect (again); answer with on_transport_open or on_transport_closed
+struct OpenTransport {};  // connect (again); answer with on_transport_open or on_transport_closed
 struct SendMessages {
-  WireMessages messages;   // write in this order
+  WireMessages messages;  // write in this order
 };
 struct CloseTransport {};  // on_transport_closed is not expected afterwards
 
@@ -143,13 +144,11 @@ struct ServerAnswered {
 };
 }  // namespace client_effect
 
-using ClientEffect =
-    std::variant<client_effect::OpenTransport, client_effect::SendMessages,
-                 client_effect::CloseTransport, client_effect::StateChanged,
-                 client_effect::InfoReceived, client_effect::SubscribeDone,
-                 client_effect::SubscriptionEnded, client_effect::MessageArrived,
-                 client_effect::PublishDone, client_effect::ReplyArrived,
-                 client_effect::InterestDone, client_effect::ServerAnswered>;
+using ClientEffect = std::variant<
+    client_effect::OpenTransport, client_effect::SendMessages, client_effect::CloseTransport,
+    client_effect::StateChanged, client_effect::InfoReceived, client_effect::SubscribeDone,
+    client_effect::SubscriptionEnded, client_effect::MessageArrived, client_effect::PublishDone,
+    client_effect::ReplyArrived, client_effect::InterestDone, client_effect::ServerAnswered>;
 
 struct ClientStatistics {
   struct Direction {
@@ -210,12 +209,12 @@ class Client {
 
   ClientState state() const;
   bool signed_in() const;
-  const std::string& id() const;            // 10 characters
-  std::string_view socket_id() const;       // Socket.IO sid, empty while disconnected
-  const Bytes& info() const;                // MessagePack bytes, empty before the first sign-in
-  const std::string& inbox() const;         // "{prefix}.{random}"
-  bool inbox_ready() const;                 // the server has confirmed the inbox
-  std::size_t subscription_count() const;   // patterns, with the inbox once it was requested
+  const std::string& id() const;           // 10 characters
+  std::string_view socket_id() const;      // Socket.IO sid, empty while disconnected
+  const Bytes& info() const;               // MessagePack bytes, empty before the first sign-in
+  const std::string& inbox() const;        // "{prefix}.{random}"
+  bool inbox_ready() const;                // the server has confirmed the inbox
+  std::size_t subscription_count() const;  // patterns, with the inbox once it was requested
   // The queue group of a subscription's pattern, the random ones included; empty when unknown.
   std::string_view queue(SubscriptionId subscription) const;
   const ClientStatistics& statistics() const;

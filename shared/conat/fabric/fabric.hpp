@@ -1,6 +1,7 @@
 // Everything a client program has, composed: Client, Sockets, StreamClients and Dkvs, with the
 // events of each layer routed to its owner. What is left over comes out of next(): transport work
-// and the user's events. The WASM module, the native client and the simulator drive one Fabric each.
+// and the user's events. The WASM module, the native client and the simulator drive one Fabric
+// each.
 //
 // Thread safety: none, one thread.
 #pragma once

@@ -1,6 +1,6 @@
-// A persistence server as a client of a broker: a Client and Sockets listening on `persist.*`, and the
-// PersistServer behind them. The shell carries its transport (in-process, or a real connection) and
-// its storage.
+// A persistence server as a client of a broker: a Client and Sockets listening on `persist.*`, and
+// the PersistServer behind them. The shell carries its transport (in-process, or a real connection)
+// and its storage.
 //
 // Thread safety: none, one thread.
 #pragma once

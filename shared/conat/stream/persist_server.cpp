@@ -238,6 +238,7 @@ void PersistServer::Impl::on_storage(TimeMs now, StorageResult result) {
 void PersistServer::Impl::fail_stream(StreamId id, const Error& error) {
   const std::vector<PersistSocketId> sockets = find_stream(id)->sockets;
   forget_stream(id);
+  effects_.push_back(persist_effect::CloseStream{id});
   for (const PersistSocketId socket : sockets) fail(socket, *find_socket(socket), error);
 }
 

@@ -105,7 +105,7 @@ struct Submit {
   StreamId stream;
   StorageRequest request;
 };
-// The last socket has closed: finish what is queued, then release everything.
+// The last socket has closed, or opening failed: finish what is queued, then release everything.
 struct CloseStream {
   StreamId stream;
 };

@@ -26,8 +26,8 @@
 
 namespace conat {
 
-// `previousSeq` that asks for a key without a message: no store ever reaches this sequence number, and
-// JavaScript can hold it. It lets two writers create one key without losing either's value.
+// `previousSeq` that asks for a key without a message: no store ever reaches this sequence number,
+// and JavaScript can hold it. It lets two writers create one key without losing either's value.
 inline constexpr StreamSequence must_not_exist = 9'007'199'254'740'991;
 
 struct SetRequest {

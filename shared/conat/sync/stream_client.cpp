@@ -103,7 +103,6 @@ bool StreamClients::Impl::next(StreamClientEffect& effect) {
 void StreamClients::Impl::connect(TimeMs now, StreamClientId id, Stream& stream) {
   release_socket(now, stream);
   stream.retry_at.reset();
-  stream.doubtful = false;
   stream.feed_number = 0;
   const std::string subject = stream.options.service + "." + stream.options.scope;
   ConnectOptions options;
@@ -152,18 +151,17 @@ void StreamClients::Impl::on_state(TimeMs now, StreamClientId id, Stream& stream
     case SocketState::connecting:
       return;
     case SocketState::ready:
-      if (stream.doubtful) {
-        connect(now, id, stream);  // tells the old socket's server that it is over
-      } else {
-        start(now, id, stream);
-      }
+      start(now, id, stream);
       return;
     case SocketState::disconnected:
-      // The socket comes back by itself, with what it had. What it had not delivered may be lost
-      // with a server that was replaced meanwhile: then another socket is safer.
-      if (stream.greeted) {
-        stream.doubtful = sockets_.unacknowledged(stream.socket) > 0;
+      // The socket would come back by itself, but perhaps at another server, which does not know
+      // what it was opened for. A new one connects as soon as the client is back; without a delay
+      // of its own, since the client's coming back had one.
+      if (stream.phase == Phase::live) {
         lose_session(id, stream);
+        connect(now, id, stream);
+      } else if (stream.greeted) {
+        fail_session(now, id, stream, Error(ErrorKind::disconnected));
       }
       return;
     case SocketState::closed:
@@ -175,7 +173,7 @@ void StreamClients::Impl::on_state(TimeMs now, StreamClientId id, Stream& stream
 // The socket is not usable now; what was asked in it fails.
 void StreamClients::Impl::lose_session(StreamClientId id, Stream& stream) {
   const bool was_live = stream.phase == Phase::live;
-  stream.phase = Phase::lost;
+  stream.phase = Phase::waiting;
   forget_progress(stream);
   drop_requests(id, Error(ErrorKind::disconnected));
   if (was_live) {
@@ -243,7 +241,7 @@ CallId StreamClients::Impl::call(TimeMs now, StreamClientId id, MessageData data
   }
   Waiting request{call, options.owner.value_or(stream->owner), std::move(data), options.many,
                   now + std::max<std::int64_t>(options.timeout_ms, 1)};
-  if (stream->greeted && stream->phase != Phase::lost) {
+  if (stream->greeted) {
     send(now, id, *stream, std::move(request));
     return call;
   }

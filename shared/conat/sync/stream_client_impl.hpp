@@ -42,7 +42,7 @@ class StreamClients::Impl {
   bool next(StreamClientEffect& effect);
 
  private:
-  enum class Phase : std::uint8_t { waiting, connecting, lost, starting, live };
+  enum class Phase : std::uint8_t { waiting, connecting, starting, live };
   enum class Load : std::uint8_t { none, running, ready };
   // What a request inside the socket is for.
   enum class Purpose : std::uint8_t { user, feed, config, load, check };
@@ -69,7 +69,6 @@ class StreamClients::Impl {
     Phase phase = Phase::waiting;
     SocketId socket = 0;
     bool greeted = false;           // the opening message is on its way in this socket
-    bool doubtful = false;          // something was unacknowledged when the socket was lost
     std::uint64_t feed_number = 0;  // of the next message of this socket's feed
     std::deque<Waiting> waiting;
 

@@ -47,23 +47,18 @@ void StreamClients::Impl::forget_progress(Stream& stream) {
 
 // The requests of one socket take effect in order, so all but the check go out at once.
 void StreamClients::Impl::start(TimeMs now, StreamClientId id, Stream& stream) {
-  const bool again = std::exchange(stream.greeted, true);
   const StreamFollow follow = stream.options.follow;
   forget_progress(stream);
+  stream.greeted = true;
   stream.phase = Phase::starting;
-  if (!again) {
-    Status written = sockets_.write(now, stream.socket, opening_message(stream.options));
-    if (!written.ok()) return fail_session(now, id, stream, written.error());
-  }
+  Status written = sockets_.write(now, stream.socket, opening_message(stream.options));
+  if (!written.ok()) return fail_session(now, id, stream, written.error());
   if (follow != StreamFollow::nothing) {
     ++stream.unanswered;
-    Value arguments;
-    // A server that came back without this session would let the request wait for its opening.
-    if (again) arguments.set("timeout", Value(limits::stream_resume_timeout_ms));
-    const MessageData request = encode_command("changefeed", arguments);
+    const MessageData request = encode_command("changefeed", Value());
     if (!ask(now, id, stream, Purpose::feed, request, false)) return;
   }
-  if (!again && stream.options.config.if_map() != nullptr) {
+  if (stream.options.config.if_map() != nullptr) {
     ++stream.unanswered;
     Value arguments;
     arguments.set("config", stream.options.config);

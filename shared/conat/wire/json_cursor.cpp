@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "conat/base/bytes.hpp"
 #include "conat/wire/utf8.hpp"
@@ -17,23 +21,45 @@ constexpr std::string_view kPlaceholderKey = "_placeholder";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Sets the high bit of (at least) the lowest byte that equals `c`.
+// Sets the high bits of bytes that equal `c`: of the lowest one for sure, and of none below it.
 std::uint64_t bytes_equal(std::uint64_t word, char c) {
   const std::uint64_t difference = word ^ (kOnes * static_cast<std::uint8_t>(c));
   return (difference - kOnes) & ~difference & kHighBits;
 }
 
-// The first quote, backslash or control character at or after `p`.
-const char* find_special(const char* p, const char* end) {
-  while (end - p >= 8) {
+bool is_special(char c) { return c == '"' || c == '\\' || static_cast<std::uint8_t>(c) < 0x20; }
+
+// The first quote, backslash or control character at or after `p`. `ascii` turns false when
+// something before it (or shortly behind) is not ASCII.
+const char* find_special(const char* p, const char* end, bool& ascii) {
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  const __m128i last_control = _mm_set1_epi8(0x1f);
+  for (; end - p >= 16; p += 16) {
+    const __m128i piece = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(piece, last_control), piece);
+    const __m128i special = _mm_or_si128(
+        control, _mm_or_si128(_mm_cmpeq_epi8(piece, quote), _mm_cmpeq_epi8(piece, backslash)));
+    ascii = ascii && _mm_movemask_epi8(piece) == 0;
+    const auto found = static_cast<unsigned>(_mm_movemask_epi8(special));
+    if (found != 0) return p + std::countr_zero(found);
+  }
+#endif
+  for (; end - p >= 8; p += 8) {
     std::uint64_t word;
     std::memcpy(&word, p, sizeof word);
     const std::uint64_t control = (word - kOnes * 0x20) & ~word & kHighBits;
+    ascii = ascii && (word & kHighBits) == 0;
     if ((bytes_equal(word, '"') | bytes_equal(word, '\\') | control) != 0) break;
-    p += 8;
   }
-  while (p != end && *p != '"' && *p != '\\' && static_cast<std::uint8_t>(*p) >= 0x20) ++p;
+  for (; p != end && !is_special(*p); ++p) ascii = ascii && static_cast<std::uint8_t>(*p) < 0x80;
   return p;
+}
+
+const char* find_special(const char* p, const char* end) {
+  bool ascii = true;
+  return find_special(p, end, ascii);
 }
 
 int hex_digit(char c) {
@@ -52,47 +78,29 @@ std::uint32_t hex_value(const char* p) {
 
 }  // namespace
 
-void JsonCursor::skip_space() {
-  while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
-}
-
-bool JsonCursor::take(char expected) {
-  if (!ok_ || at_ == end_ || *at_ != expected) return false;
-  ++at_;
-  return true;
-}
-
-bool JsonCursor::expect(char expected) {
-  if (take(expected)) return true;
-  fail();
-  return false;
-}
-
 JsonText JsonCursor::read_text() {
   if (!expect('"')) return {};
   JsonText text;
   const char* const start = at_;
   while (true) {
     at_ = find_special(at_, end_);
-    if (at_ == end_ || static_cast<std::uint8_t>(*at_) < 0x20) return fail(), JsonText{};
-    if (*at_ == '"') break;
+    if (at_ != end_ && *at_ == '"') break;
     text.escaped = true;
-    if (++at_ == end_) return fail(), JsonText{};
-    if (*at_ == 'u') {
-      if (end_ - at_ < 5 ||
-          !std::all_of(at_ + 1, at_ + 5, [](char c) { return hex_digit(c) >= 0; })) {
-        return fail(), JsonText{};
-      }
-      at_ += 5;
-    } else if (std::strchr("\"\\/bfnrt", *at_) != nullptr && *at_ != '\0') {
-      ++at_;
-    } else {
-      return fail(), JsonText{};
-    }
+    if (!read_escape()) return fail(), JsonText{};
   }
   text.raw = {start, static_cast<std::size_t>(at_ - start)};
   ++at_;
   return text;
+}
+
+bool JsonCursor::read_escape() {
+  if (end_ - at_ < 2 || *at_ != '\\') return false;
+  const char kind = at_[1];
+  at_ += 2;
+  if (kind != 'u') return kind != '\0' && std::strchr("\"\\/bfnrt", kind) != nullptr;
+  if (end_ - at_ < 4) return false;
+  at_ += 4;
+  return std::all_of(at_ - 4, at_, [](char c) { return hex_digit(c) >= 0; });
 }
 
 std::string_view JsonCursor::read_number() {
@@ -144,7 +152,17 @@ bool JsonCursor::take_placeholder(std::uint32_t& number) {
 }
 
 bool JsonCursor::skip_scalar() {
-  switch (peek()) {
+  const char first = peek();
+  if (first >= '1' && first <= '9') {
+    // Most numbers are whole: only what could continue them takes the long way.
+    const char* p = at_ + 1;
+    while (p != end_ && is_digit(*p)) ++p;
+    if (p == end_ || (*p != '.' && *p != 'e' && *p != 'E')) {
+      at_ = p;
+      return ok_;
+    }
+  }
+  switch (first) {
     case '"':
       read_text();
       return ok_;
@@ -308,7 +326,8 @@ void append_json_text(std::string& out, std::string_view text) {
 
 bool is_plain_json_text(std::string_view text) {
   const char* const end = text.data() + text.size();
-  return find_special(text.data(), end) == end && is_utf8(as_bytes(text));
+  bool ascii = true;
+  return find_special(text.data(), end, ascii) == end && (ascii || is_utf8(as_bytes(text)));
 }
 
 }  // namespace conat

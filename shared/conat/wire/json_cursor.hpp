@@ -37,14 +37,23 @@ class JsonCursor {
   std::size_t position() const { return static_cast<std::size_t>(at_ - start_); }
   std::string_view rest() const { return {at_, static_cast<std::size_t>(end_ - at_)}; }
 
-  void skip_space();
+  void skip_space() {
+    while (at_ != end_ && is_space(*at_)) ++at_;
+  }
   bool at_end() const { return at_ == end_; }
   // The next character without consuming it; 0 at the end.
   char peek() const { return at_ == end_ ? '\0' : *at_; }
   // Consumes one character if it comes next.
-  bool take(char expected);
+  bool take(char expected) {
+    if (at_ == end_ || *at_ != expected || !ok_) return false;
+    ++at_;
+    return true;
+  }
   // Consumes it or fails.
-  bool expect(char expected);
+  bool expect(char expected) {
+    if (!take(expected)) fail();
+    return ok_;
+  }
 
   JsonText read_text();
   // A number's token, checked.
@@ -61,7 +70,9 @@ class JsonCursor {
   static constexpr std::size_t kDeepest = limits::max_value_depth + 8;
 
  private:
+  static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
   void fail() { ok_ = false; }
+  bool read_escape();
   bool skip_scalar();
   void skip_key(PlaceholderScan* placeholders);
 

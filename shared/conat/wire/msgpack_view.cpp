@@ -6,24 +6,40 @@
 namespace conat {
 namespace {
 
-// The first byte of a value, as the MessagePack specification numbers them.
-enum : std::uint8_t {
-  kFixMap = 0x80,
-  kFixArray = 0x90,
-  kFixText = 0xa0,
-  kNil = 0xc0,
-  kNeverUsed = 0xc1,
-  kBinary8 = 0xc4,
-  kExtension8 = 0xc7,
-  kFloat32 = 0xca,
-  kUnsigned8 = 0xcc,
-  kSigned8 = 0xd0,
-  kFixExtension1 = 0xd4,
-  kText8 = 0xd9,
-  kArray16 = 0xdc,
-  kMap16 = 0xde,
-  kNegativeFixed = 0xe0,
+using namespace msgpack_tag;
+
+// How the value behind a tag is laid out.
+struct Form {
+  // The tag and what always follows it: contents of fixed size, an extension's type.
+  std::uint8_t fixed_bytes = 0;   // 0: no value begins with this tag
+  std::uint8_t length_bytes = 0;  // of the length that follows the tag
+  std::uint8_t values_each = 0;   // values for each unit of the length: 0 for bytes
+  std::uint8_t values = 0;        // of a container that has its length in the tag
+  bool container = false;
 };
+
+constexpr Form form_of(unsigned tag) {
+  const auto byte = [](unsigned number) { return static_cast<std::uint8_t>(number); };
+  if (tag < kFixMap || tag >= kNegativeFixed) return {1, 0, 0, 0, false};
+  if (tag < kFixArray) return {1, 0, 0, byte((tag & 0x0f) * 2), true};
+  if (tag < kFixText) return {1, 0, 0, byte(tag & 0x0f), true};
+  if (tag < kNil) return {byte(1 + (tag & 0x1f)), 0, 0, 0, false};
+  if (tag == kNeverUsed) return {};
+  if (tag < kBinary8) return {1, 0, 0, 0, false};
+  if (tag < kExtension8) return {1, byte(1u << (tag - kBinary8)), 0, 0, false};
+  if (tag < kFloat32) return {2, byte(1u << (tag - kExtension8)), 0, 0, false};
+  if (tag < kUnsigned8) return {byte(tag == kFloat32 ? 5 : 9), 0, 0, 0, false};
+  if (tag < kFixExtension1) return {byte(1 + (1u << (tag & 3))), 0, 0, 0, false};
+  if (tag < kText8) return {byte(2 + (1u << (tag - kFixExtension1))), 0, 0, 0, false};
+  if (tag < kArray16) return {1, byte(1u << (tag - kText8)), 0, 0, false};
+  return {1, byte(2u << (tag & 1)), byte(tag < kMap16 ? 1 : 2), 0, true};
+}
+
+constexpr std::array<Form, 256> kForms = [] {
+  std::array<Form, 256> forms;
+  for (unsigned tag = 0; tag < 256; ++tag) forms[tag] = form_of(tag);
+  return forms;
+}();
 
 std::uint8_t* put_big_endian(std::uint8_t* out, std::uint64_t value, std::size_t width) {
   for (std::size_t i = 0; i < width; ++i) {
@@ -32,14 +48,10 @@ std::uint8_t* put_big_endian(std::uint8_t* out, std::uint64_t value, std::size_t
   return out + width;
 }
 
-void append_big_endian(Bytes& out, std::uint8_t tag, std::uint64_t value, std::size_t width) {
-  std::array<std::uint8_t, 9> encoded{tag};
+void append_big_endian(Bytes& out, unsigned tag, std::uint64_t value, std::size_t width) {
+  std::array<std::uint8_t, 9> encoded{static_cast<std::uint8_t>(tag)};
   put_big_endian(encoded.data() + 1, value, width);
   out.insert(out.end(), encoded.begin(), encoded.begin() + 1 + static_cast<std::ptrdiff_t>(width));
-}
-
-bool is_text_tag(std::uint8_t tag) {
-  return (tag & 0xe0) == kFixText || (tag >= kText8 && tag < kText8 + 3);
 }
 
 }  // namespace
@@ -50,24 +62,17 @@ std::uint64_t MsgpackCursor::big_endian(std::size_t offset, std::size_t width) c
   return value;
 }
 
-ByteView MsgpackCursor::take(std::size_t head_bytes, std::size_t content_bytes) {
-  const ByteView content = bytes_.subspan(position_ + head_bytes, content_bytes);
-  position_ += head_bytes + content_bytes;
-  return content;
-}
-
 std::uint32_t MsgpackCursor::read_count(std::uint8_t fixed, std::uint8_t wide,
                                         std::size_t values_each) {
-  if (!ok_ || left() == 0) return fail(), 0;
-  const std::uint8_t tag = bytes_[position_];
+  const unsigned first = tag();
   std::uint64_t count = 0;
   std::size_t head_bytes = 1;
-  if ((tag & 0xf0) == fixed) {
-    count = tag & 0x0f;
-  } else if (tag == wide && left() >= 3) {
+  if ((first & ~0x0fu) == fixed) {
+    count = first & 0x0f;
+  } else if (first == wide && left() >= 3) {
     count = big_endian(1, 2);
     head_bytes = 3;
-  } else if (tag == wide + 1 && left() >= 5) {
+  } else if (first == wide + 1u && left() >= 5) {
     count = big_endian(1, 4);
     head_bytes = 5;
   } else {
@@ -82,23 +87,13 @@ std::uint32_t MsgpackCursor::read_map() { return read_count(kFixMap, kMap16, 2);
 
 std::uint32_t MsgpackCursor::read_array() { return read_count(kFixArray, kArray16, 1); }
 
-std::string_view MsgpackCursor::read_text() {
-  if (!ok_ || left() == 0) return fail(), std::string_view{};
-  const std::uint8_t tag = bytes_[position_];
-  std::size_t head_bytes = 1;
-  std::size_t size = 0;
-  if ((tag & 0xe0) == kFixText) {
-    size = tag & 0x1f;
-  } else if (is_text_tag(tag)) {
-    const std::size_t width = std::size_t{1} << (tag - kText8);
-    head_bytes += width;
-    if (left() < head_bytes) return fail(), std::string_view{};
-    size = static_cast<std::size_t>(big_endian(1, width));
-  } else {
-    return fail(), std::string_view{};
-  }
-  if (size > left() - head_bytes) return fail(), std::string_view{};
-  return as_text(take(head_bytes, size));
+std::string_view MsgpackCursor::read_long_text() {
+  if (!is_in(kText8, 3)) return fail(), std::string_view{};
+  const std::size_t width = std::size_t{1} << (bytes_[position_] - kText8);
+  if (left() < 1 + width) return fail(), std::string_view{};
+  const auto size = static_cast<std::size_t>(big_endian(1, width));
+  if (size > left() - 1 - width) return fail(), std::string_view{};
+  return as_text(take(1 + width, size));
 }
 
 ByteView MsgpackCursor::read_binary() {
@@ -110,56 +105,25 @@ ByteView MsgpackCursor::read_binary() {
   return take(1 + width, size);
 }
 
-std::uint64_t MsgpackCursor::read_unsigned() {
-  if (!next_is_unsigned()) return fail(), 0;
-  const std::uint8_t tag = bytes_[position_];
-  if (tag < kFixMap) return ++position_, tag;
-  const std::size_t width = std::size_t{1} << (tag & 3);
+std::uint64_t MsgpackCursor::read_long_unsigned() {
+  if (!next_is_long_unsigned()) return fail(), 0;
+  const std::size_t width = std::size_t{1} << (bytes_[position_] & 3);
   const std::uint64_t value = big_endian(1, width);
   position_ += 1 + width;
   return value;
 }
 
-bool MsgpackCursor::next_is_text() const {
-  return ok_ && left() > 0 && is_text_tag(bytes_[position_]);
-}
-
-bool MsgpackCursor::next_is_unsigned() const {
-  if (!ok_ || left() == 0) return false;
-  const std::uint8_t tag = bytes_[position_];
-  if (tag < kFixMap) return true;
-  if (tag < kUnsigned8 || tag >= kSigned8 + 4) return false;
-  if (left() < 1 + (std::size_t{1} << (tag & 3))) return false;
-  return tag < kSigned8 || bytes_[position_ + 1] < 0x80;
-}
-
-bool MsgpackCursor::next_is_binary() const {
-  return ok_ && left() > 0 && bytes_[position_] >= kBinary8 && bytes_[position_] < kExtension8;
-}
-
-bool MsgpackCursor::next_is_map() const {
-  if (!ok_ || left() == 0) return false;
-  const std::uint8_t tag = bytes_[position_];
-  return (tag & 0xf0) == kFixMap || tag == kMap16 || tag == kMap16 + 1;
-}
-
-bool MsgpackCursor::next_is_array() const {
-  if (!ok_ || left() == 0) return false;
-  const std::uint8_t tag = bytes_[position_];
-  return (tag & 0xf0) == kFixArray || tag == kArray16 || tag == kArray16 + 1;
-}
-
-bool MsgpackCursor::next_is_nil() const { return ok_ && left() > 0 && bytes_[position_] == kNil; }
-
-bool MsgpackCursor::next_is_undefined() const {
-  return ok_ && left() >= 3 && bytes_[position_] == kFixExtension1 && bytes_[position_ + 1] == 0;
+bool MsgpackCursor::next_is_long_unsigned() const {
+  const unsigned first = tag();
+  if (first < kUnsigned8 || first >= kSigned8 + 4u) return false;
+  if (left() < 1 + (std::size_t{1} << (first & 3))) return false;
+  return first < kSigned8 || bytes_[position_ + 1] < 0x80;
 }
 
 bool MsgpackCursor::next_is_array_buffer() const {
-  if (!ok_ || left() == 0) return false;
-  const std::uint8_t tag = bytes_[position_];
-  if (tag < kExtension8 || tag >= kFloat32) return false;
-  const std::size_t type_at = 1 + (std::size_t{1} << (tag - kExtension8));
+  const unsigned first = tag();
+  if (first < kExtension8 || first >= kFloat32) return false;
+  const std::size_t type_at = 1 + (std::size_t{1} << (first - kExtension8));
   return left() > type_at && bytes_[position_ + type_at] == 0;
 }
 
@@ -171,61 +135,52 @@ ByteView MsgpackCursor::read_array_buffer() {
   return take(2 + width, size);
 }
 
-// Describes the value at position_, its fixed part within bounds.
-MsgpackCursor::Head MsgpackCursor::head() const {
-  const std::uint8_t tag = bytes_[position_];
-  if (tag < kFixMap || tag >= kNegativeFixed) return {1, 0, true, false};
-  if (tag < kFixArray) return {1, std::uint32_t{tag & 0x0fu} * 2, true, true};
-  if (tag < kFixText) return {1, tag & 0x0fu, true, true};
-  if (tag < kNil) return {1 + std::size_t{tag & 0x1fu}, 0, true, false};
-  if (tag == kNeverUsed) return {};
-  if (tag < kBinary8) return {1, 0, true, false};
-  if (tag >= kFloat32 && tag < kUnsigned8) {
-    return {tag == kFloat32 ? std::size_t{5} : std::size_t{9}, 0, true, false};
+// Skips a value without those inside of it and tells how many these are. True for a container.
+bool MsgpackCursor::skip_one(std::uint64_t& values) {
+  const std::size_t available = left();
+  const Form form = available == 0 ? Form{} : kForms[bytes_[position_]];
+  std::uint64_t bytes = form.fixed_bytes;
+  values = form.values;
+  if (form.length_bytes != 0) {
+    if (available < 1u + form.length_bytes) return fail(), false;
+    const std::uint64_t length = big_endian(1, form.length_bytes);
+    bytes += form.length_bytes + (form.container ? 0 : length);
+    values = length * form.values_each;
   }
-  if (tag >= kUnsigned8 && tag < kFixExtension1) {
-    return {1 + (std::size_t{1} << (tag & 3)), 0, true, false};
-  }
-  if (tag >= kFixExtension1 && tag < kText8) {
-    return {2 + (std::size_t{1} << (tag - kFixExtension1)), 0, true, false};
-  }
-  // What is left carries a length: of 1, 2 or 4 bytes, or for arrays and maps 2 or 4.
-  const bool container = tag >= kArray16;
-  const std::size_t width = container            ? std::size_t{2} << (tag & 1)
-                            : tag >= kText8      ? std::size_t{1} << (tag - kText8)
-                            : tag >= kExtension8 ? std::size_t{1} << (tag - kExtension8)
-                                                 : std::size_t{1} << (tag - kBinary8);
-  if (left() < 1 + width) return {};
-  const std::uint64_t size = big_endian(1, width);
-  if (size > left()) return {};
-  if (container) {
-    const std::uint64_t values = tag >= kMap16 ? size * 2 : size;
-    if (values > left()) return {};
-    return {1 + width, static_cast<std::uint32_t>(values), true, true};
-  }
-  const std::size_t type_byte = tag >= kExtension8 && tag < kFloat32 ? 1 : 0;
-  return {1 + width + type_byte + static_cast<std::size_t>(size), 0, true, false};
+  // Every value takes a byte at least.
+  if (bytes == 0 || bytes > available || values > available - bytes) return fail(), false;
+  position_ += static_cast<std::size_t>(bytes);
+  return form.container;
 }
 
 ByteView MsgpackCursor::skip(std::size_t max_depth) {
-  if (!ok_) return {};
   const std::size_t start = position_;
-  std::array<std::uint32_t, kDeepest + 1> waiting;  // values still to come on each level
-  std::size_t depth = 0;
-  waiting[0] = 1;
-  max_depth = std::min(max_depth, kDeepest);
+  std::uint64_t values = 0;
+  if (!ok_) return {};
+  if (skip_one(values)) return skip_container(start, values, std::min(max_depth, kDeepest));
+  return bytes_.subspan(start, position_ - start);
+}
+
+// Skips the `values` of a container whose head is behind position_.
+ByteView MsgpackCursor::skip_container(std::size_t start, std::uint64_t values,
+                                       std::size_t max_depth) {
+  std::array<std::uint64_t, kDeepest + 1> waiting;  // values still to come on each level
+  std::size_t depth = 1;
+  if (max_depth == 0) return fail(), ByteView{};
   while (true) {
-    while (waiting[depth] == 0) {
-      if (depth == 0) return bytes_.subspan(start, position_ - start);
-      --depth;
+    while (values == 0) {
+      if (--depth == 0) return bytes_.subspan(start, position_ - start);
+      values = waiting[depth];
     }
-    --waiting[depth];
-    const Head next = left() == 0 ? Head{} : head();
-    if (!next.valid || next.bytes > left() || (next.container && depth >= max_depth)) {
-      return fail(), ByteView{};
+    --values;
+    std::uint64_t inner = 0;
+    if (skip_one(inner)) {
+      if (depth == max_depth) return fail(), ByteView{};
+      waiting[depth++] = values;
+      values = inner;
+    } else if (!ok_) {
+      return {};
     }
-    position_ += next.bytes;
-    if (next.container) waiting[++depth] = next.values;
   }
 }
 

@@ -13,6 +13,27 @@
 
 namespace conat {
 
+// The first byte of a value, as the MessagePack specification numbers them.
+namespace msgpack_tag {
+enum : std::uint8_t {
+  kFixMap = 0x80,
+  kFixArray = 0x90,
+  kFixText = 0xa0,
+  kNil = 0xc0,
+  kNeverUsed = 0xc1,
+  kBinary8 = 0xc4,
+  kExtension8 = 0xc7,
+  kFloat32 = 0xca,
+  kUnsigned8 = 0xcc,
+  kSigned8 = 0xd0,
+  kFixExtension1 = 0xd4,
+  kText8 = 0xd9,
+  kArray16 = 0xdc,
+  kMap16 = 0xde,
+  kNegativeFixed = 0xe0,
+};
+}  // namespace msgpack_tag
+
 class MsgpackCursor {
  public:
   explicit MsgpackCursor(ByteView bytes) : bytes_(bytes) {}
@@ -26,21 +47,37 @@ class MsgpackCursor {
   // hold.
   std::uint32_t read_map();
   std::uint32_t read_array();
-  std::string_view read_text();
+  std::string_view read_text() {
+    const std::size_t size = tag() - msgpack_tag::kFixText;
+    if (size >= 32 || size >= left()) return read_long_text();
+    return as_text(take(1, size));
+  }
   ByteView read_binary();
-  std::uint64_t read_unsigned();  // in any of the integer forms, when it is not negative
+  // In any of the integer forms, when it is not negative.
+  std::uint64_t read_unsigned() {
+    if (tag() < msgpack_tag::kFixMap) return bytes_[position_++];
+    return read_long_unsigned();
+  }
 
   // What comes next, without consuming it.
-  bool next_is_text() const;
-  bool next_is_unsigned() const;
-  bool next_is_binary() const;
-  bool next_is_map() const;
-  bool next_is_array() const;
-  bool next_is_nil() const;
+  bool next_is_text() const {
+    return is_in(msgpack_tag::kFixText, 32) || is_in(msgpack_tag::kText8, 3);
+  }
+  bool next_is_unsigned() const { return tag() < msgpack_tag::kFixMap || next_is_long_unsigned(); }
+  bool next_is_binary() const { return is_in(msgpack_tag::kBinary8, 3); }
+  bool next_is_map() const {
+    return is_in(msgpack_tag::kFixMap, 16) || is_in(msgpack_tag::kMap16, 2);
+  }
+  bool next_is_array() const {
+    return is_in(msgpack_tag::kFixArray, 16) || is_in(msgpack_tag::kArray16, 2);
+  }
+  bool next_is_nil() const { return tag() == msgpack_tag::kNil; }
 
   // How notepack, the codec of socket.io-msgpack-parser, writes what MessagePack does not have, as
   // extensions of type 0: undefined and JavaScript's ArrayBuffers.
-  bool next_is_undefined() const;
+  bool next_is_undefined() const {
+    return tag() == msgpack_tag::kFixExtension1 && left() >= 3 && bytes_[position_ + 1] == 0;
+  }
   bool next_is_array_buffer() const;
   ByteView read_array_buffer();
 
@@ -51,18 +88,23 @@ class MsgpackCursor {
   static constexpr std::size_t kDeepest = limits::max_value_depth + 8;
 
  private:
-  struct Head {
-    std::size_t bytes = 0;     // of the head and, for what holds no values, of its content
-    std::uint32_t values = 0;  // that follow
-    bool valid = false;
-    bool container = false;
-  };
+  static constexpr unsigned kNothing = 0x1000;  // no tag
 
   std::size_t left() const { return bytes_.size() - position_; }
-  Head head() const;
+  unsigned tag() const { return ok_ && left() > 0 ? bytes_[position_] : kNothing; }
+  bool is_in(unsigned first, unsigned count) const { return tag() - first < count; }
+  ByteView take(std::size_t head_bytes, std::size_t content_bytes) {
+    const ByteView content = bytes_.subspan(position_ + head_bytes, content_bytes);
+    position_ += head_bytes + content_bytes;
+    return content;
+  }
   std::uint64_t big_endian(std::size_t offset, std::size_t width) const;
   std::uint32_t read_count(std::uint8_t fixed, std::uint8_t wide, std::size_t values_each);
-  ByteView take(std::size_t head_bytes, std::size_t content_bytes);
+  std::string_view read_long_text();
+  std::uint64_t read_long_unsigned();
+  bool next_is_long_unsigned() const;
+  bool skip_one(std::uint64_t& values);
+  ByteView skip_container(std::size_t start, std::uint64_t values, std::size_t max_depth);
   void fail() { ok_ = false; }
 
   ByteView bytes_;

@@ -43,16 +43,16 @@ std::string_view raw_text_of(std::string_view json) {
 // ---- Single values in MessagePack ----
 
 bool is_true(ByteView element) {
-  constexpr std::uint8_t kNil = 0xc0, kFalse = 0xc2, kFloat32 = 0xca, kFloat64 = 0xcb;
+  constexpr std::uint8_t kFalse = 0xc2, kFloat64 = 0xcb;
   MsgpackCursor cursor(element);
   if (cursor.next_is_unsigned()) return cursor.read_unsigned() != 0;
   if (cursor.next_is_text()) return !cursor.read_text().empty();
-  if (element[0] == kFloat32 || element[0] == kFloat64) {
+  if (element[0] == msgpack_tag::kFloat32 || element[0] == kFloat64) {
     // Zero, but for its sign?
     return (element[1] & 0x7f) != 0 ||
            std::any_of(element.begin() + 2, element.end(), [](std::uint8_t b) { return b != 0; });
   }
-  return element[0] != kNil && element[0] != kFalse && !cursor.next_is_undefined();
+  return element[0] != msgpack_tag::kNil && element[0] != kFalse && !cursor.next_is_undefined();
 }
 
 std::uint64_t number_of(ByteView element, std::uint64_t otherwise) {

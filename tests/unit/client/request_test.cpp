@@ -157,6 +157,16 @@ TEST_CASE("many replies end with null, with their number, or with silence") {
     reply(server, subject, Value(2));
     CHECK(server.take_effects<effects::ReplyArrived>().empty());
   }
+  SECTION("null, where several services answer") {
+    options.null_ends = false;
+    const std::string subject = start();
+    reply(server, subject, Value());
+    reply(server, subject, Value(1));
+    for (const auto& answer : server.take_effects<effects::ReplyArrived>()) {
+      CHECK_FALSE(answer.last);
+      CHECK(answer.reply.ok());
+    }
+  }
   SECTION("silence: the time counts between replies") {
     const std::string subject = start();
     for (int i = 0; i < 5; ++i) {

@@ -92,6 +92,9 @@ TEST_CASE("a storage that cannot open fails every socket that waits for it") {
   CHECK(headers(bench.take_written(one).at(0)) == expected);
   CHECK(headers(bench.take_written(two).at(0)) == expected);
   CHECK(headers(bench.only_answer(waiting)) == expected);
+  CHECK(bench.closed == std::vector<StreamId>{bench.opened[0].stream});
+  bench.close(one);
+  CHECK(bench.closed.size() == 1);
   // Another socket tries anew.
   bench.storage.refuse_open.reset();
   const auto three = bench.connect_and_open("hub/foo");

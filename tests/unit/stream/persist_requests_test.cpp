@@ -189,10 +189,11 @@ TEST_CASE("batches of getAll grow for a fast reader and shrink for a slow one") 
   CHECK(first > 1'500'000);
   CHECK(first < 2'500'000);
   CHECK(next_batch(10) > 3'500'000);
-  CHECK(next_batch(2000) > 7'000'000);
-  CHECK(next_batch(10'000) > 7'000'000);
-  CHECK(next_batch(10'000) < 2'500'000);
-  CHECK(next_batch(10'000) < 1'000'000);
+  CHECK(next_batch(2000) < 4'500'000);
+  CHECK(next_batch(10'000) > 3'500'000);
+  CHECK(next_batch(10'000) < 1'500'000);
+  CHECK(next_batch(10) < 500'000);
+  CHECK(next_batch(10) < 900'000);
 }
 
 TEST_CASE("requests of one socket take effect in order, in one group") {

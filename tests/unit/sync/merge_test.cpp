@@ -1,6 +1,7 @@
+#include "conat/sync/merge.hpp"
+
 #include <catch2/catch.hpp>
 
-#include "conat/sync/merge.hpp"
 #include "conat/sync/text_diff.hpp"
 #include "conat/sync/value_hash.hpp"
 
