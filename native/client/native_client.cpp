@@ -105,7 +105,7 @@ class NativeClient::Impl : public std::enable_shared_from_this<Impl> {
   void carry_out(const FabricEffect& effect) {
     const bool taken = std::visit(
         [this](const auto& layer_effect) {
-          return std::visit([this](const auto& item) { return handle(item); }, layer_effect);
+          return std::visit([this](const auto& item) { return this->handle(item); }, layer_effect);
         },
         effect);
     if (!taken && on_effect) on_effect(effect);

@@ -5,7 +5,7 @@
 namespace conat::net {
 namespace {
 
-constexpr TimeMs linger_ms = 2000;
+constexpr TimeMs close_linger_ms = 2000;
 // Pipelined requests that wait in a buffer, in heads of the largest size.
 constexpr std::size_t max_waiting_headers = 4;
 
@@ -78,7 +78,7 @@ void HttpServer::respond(HttpConnectionId id, const HttpResponse& response) {
   connection->stream->send(serialize(response, connection->head, connection->keep_alive));
   renew(connection);
   if (connection->keep_alive) return;
-  connection->stream->close(linger_ms);
+  connection->stream->close(close_linger_ms);
   connections_.erase(found);
   list_.erase(connection);
 }

@@ -61,8 +61,10 @@ bool matches_etag(std::string_view if_none_match, std::string_view etag) {
 bool is_immutable(std::string_view path) { return path.substr(0, 8) == "/assets/"; }
 
 Result<Bytes> read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  Bytes bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  Bytes bytes(static_cast<std::size_t>(std::max<std::streamoff>(file.tellg(), 0)));
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   if (!file) return Error(ErrorKind::invalid_argument, "cannot read " + path.string());
   return bytes;
 }

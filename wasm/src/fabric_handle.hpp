@@ -5,14 +5,12 @@
 //   * `now` is milliseconds on the shell's monotonic clock. Nothing here reads a clock or draws
 //     randomness: the seed comes in at construction.
 //   * Bytes go in through the window: reserve(size) gives its address, the caller writes the parts
-//   of
-//     a call one behind the other (in the order of the length parameters) and calls. A call uses
-//     the window up; an address stays valid until reserve() is called for more than before.
+//     of a call one behind the other (in the order of the length parameters) and calls. A call
+//     uses the window up; an address stays valid until reserve() is called for more than before.
 //   * What can fail returns a negative number when it did; error_number(), error_word() and
 //     error_text() then describe the last failure. Ids are positive.
 //   * Bytes come back in the result: result() is their address, the return value their length,
-//   valid
-//     until the next call that has a result.
+//     valid until the next call that has a result.
 //   * Nothing throws. Running out of memory ends the module with a trap.
 //
 // Thread safety: none, one thread.

@@ -6,7 +6,7 @@
 // drains them and hands each to its owner's layer.
 //
 // Calls never block and never fail late by themselves: a call that needs an answer returns a
-// CallId, and exactly one CallDone follows for it. Thread safety: none, one thread.
+// CallId, and exactly one PublishDone or InterestDone follows. Thread safety: none, one thread.
 #pragma once
 
 #include <cstdint>

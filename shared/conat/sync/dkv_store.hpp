@@ -6,13 +6,12 @@
 // what the stream showed) the write stays as it is, whatever the user does to the key; remote
 // changes of that key are noted and judged afterwards:
 //
-//        set/erase           batch             answer ok            echo, or a snapshot
-//   clean ------> waiting ----------> under way ---------> acknowledged -----------------> clean,
-//   or
-//                   ^  ^                |   | no answer                                    waiting
-//                   |  |     refused /  |   +--> unknown: the same write again             when
-//                   changed |  +--- remote change: merge, based on it meanwhile
-//                   +------ rejected: the change is dropped
+//       set/erase         batch            answer ok           echo, snapshot
+//   clean ---> waiting ---------> under way --------> acknowledged ---> clean, or waiting
+//               ^                  |     |                              when changed meanwhile
+//               |                  |     +-- no answer: unknown, the same write again
+//               +-- changed by ----+-- refused: the change is dropped
+//                   others: merge
 //
 // Thread safety: none.
 #pragma once

@@ -14,6 +14,10 @@
 
 namespace conat {
 
+// The last (and, negated, the first) time that JavaScript's Date can hold; up to there milliseconds
+// are exact as doubles.
+inline constexpr double kLastUnixMs = 8.64e15;
+
 // What a message's payload is encoded with; the number travels in the message.
 enum class PayloadEncoding : std::uint8_t { msgpack = 0, json = 1 };
 

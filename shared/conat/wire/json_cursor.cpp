@@ -9,6 +9,7 @@
 #endif
 
 #include "conat/base/bytes.hpp"
+#include "conat/wire/json_number.hpp"
 #include "conat/wire/utf8.hpp"
 
 namespace conat {
@@ -18,8 +19,6 @@ constexpr std::uint64_t kOnes = 0x0101010101010101u;
 constexpr std::uint64_t kHighBits = 0x8080808080808080u;
 constexpr std::string_view kPlaceholder = R"({"_placeholder":true,"num":)";
 constexpr std::string_view kPlaceholderKey = "_placeholder";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Sets the high bits of bytes that equal `c`: of the lowest one for sure, and of none below it.
 std::uint64_t bytes_equal(std::uint64_t word, char c) {

@@ -15,8 +15,6 @@ namespace {
 constexpr std::size_t kMaxDigits = 800;
 constexpr std::int64_t kHugeExponent = 1'000'000'000;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // mantissa * 10^exponent, the mantissa's digits without leading zeros.
 struct Decimal {
   bool negative = false;

@@ -10,6 +10,8 @@
 
 namespace conat {
 
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 // A token of JSON's number grammar, already checked. Without fraction and exponent it becomes an
 // integer when it fits in 64 bits; everything else becomes the nearest double.
 Value parse_json_number(std::string_view token);

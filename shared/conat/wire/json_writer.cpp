@@ -10,8 +10,6 @@
 namespace conat {
 namespace {
 
-// What JavaScript's Date can hold.
-constexpr double kLastUnixMs = 8.64e15;
 constexpr std::int64_t kDayMs = 86'400'000;
 
 void write_bytes(std::string& out, ByteView bytes) {

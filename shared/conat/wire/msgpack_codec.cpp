@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::int8_t kTimestamp = -1;
 constexpr std::uint32_t kNanosecondsPerSecond = 1'000'000'000;
-// What JavaScript's Date can hold; within it milliseconds are exact as doubles.
-constexpr double kLastUnixMs = 8.64e15;
 
 // Lets msgpack-cxx append to Bytes.
 class BytesStream {

@@ -2,9 +2,11 @@
 #include <array>
 
 #include "conat/wire/json_cursor.hpp"
+#include "conat/wire/json_number.hpp"
 #include "conat/wire/msgpack_view.hpp"
 #include "conat/wire/packet.hpp"
 #include "conat/wire/packet_limits.hpp"
+#include "conat/wire/packet_types.hpp"
 #include "conat/wire/placeholders.hpp"
 
 namespace conat {
@@ -14,18 +16,7 @@ constexpr std::uint64_t kMaxAckId = (std::uint64_t{1} << 53) - 1;  // a JavaScri
 // Buffers of at most this many bytes are kept for the next packet.
 constexpr std::size_t kKeptBytes = 4096;
 
-// Socket.IO's packet types.
-enum : std::uint8_t {
-  kConnect = 0,
-  kDisconnect = 1,
-  kEvent = 2,
-  kAck = 3,
-  kConnectError = 4,
-  kBinaryEvent = 5,
-  kBinaryAck = 6,
-};
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+using namespace packet_type;
 
 // Digits from `position` on; false when there are too many of them.
 bool read_digits(std::string_view text, std::size_t& position, std::uint64_t max,

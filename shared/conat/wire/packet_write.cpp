@@ -2,12 +2,13 @@
 #include "conat/wire/json_writer.hpp"
 #include "conat/wire/msgpack_view.hpp"
 #include "conat/wire/packet.hpp"
+#include "conat/wire/packet_types.hpp"
 #include "conat/wire/transcode.hpp"
 
 namespace conat {
 namespace {
 
-enum : std::uint8_t { kConnect = 0, kDisconnect = 1, kEvent = 2, kAck = 3, kConnectError = 4 };
+using namespace packet_type;
 
 WireMessage text_message(std::string_view text) { return {false, to_bytes(text)}; }
 

@@ -82,7 +82,8 @@ class Run {
   std::string pattern() {
     if (pick(12) == 0) return ">";
     std::string text;
-    for (const std::string_view token : split_tokens(subject())) {
+    const std::string whole = subject();
+    for (const std::string_view token : split_tokens(whole)) {
       if (!text.empty()) text += '.';
       text += pick(4) == 0 ? "*" : std::string(token);
     }

@@ -343,8 +343,8 @@ TEST_CASE("what socket.io-msgpack-parser writes is read", "[packet]") {
   CHECK(event.view().ack_id == 5u);
   CHECK(event.view().nsp == "/");
   CHECK(event.view().argument_count == 1);
-  CHECK(*decode_arguments(event.view()) ==
-        Value::Array{Value::Array{"p.x", "0123456789", 0, 1, 0, Bytes{1, 2}}});
+  const Value fields(Value::Array{"p.x", "0123456789", 0, 1, 0, Bytes{1, 2}});
+  CHECK(*decode_arguments(event.view()) == Value::Array(1, fields));
   // `data: undefined`, as socket.io-client has it without an auth object.
   const OnePacket connect(kMsgpack, {binary("83a47479706500a464617461d40000a36e7370a12f")});
   CHECK(connect.view().kind == PacketKind::connect);
