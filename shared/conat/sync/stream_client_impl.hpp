@@ -3,11 +3,10 @@
 // A stream's phases:
 //
 //   waiting --(timer)--> connecting --(socket ready)--> starting --(all answered)--> live
-//      ^                      |                            |  ^                        |
-//      |    socket closed, or a request failed             |  +-- ready again          |
-//      +----------------------+----------------------------+  |                        |
-//      |                                                  lost <--- disconnected ------+
-//      +------------------------ socket closed --------------+
+//      ^                      |                            |                           |
+//      |                      |                            |                           |
+//      +--- socket closed, or a request failed: backoff ---+---------------------------+
+//      +--- the client's connection was lost: as soon as it is back -------------------+
 //
 // starting: opening (on a new socket), changefeed, config, then what the messages need:
 //   load: getAll; check: inventory, compared with what the receiver holds; a mismatch loads all.
