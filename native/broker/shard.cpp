@@ -10,8 +10,6 @@ namespace {
 // How long a closed connection may take to read the rest and close its end.
 constexpr TimeMs usual_linger_ms = 5000;
 constexpr TimeMs shutdown_linger_ms = 1000;
-// Effects are carried out after so many messages from a sibling, so that few wait at once.
-constexpr std::size_t peer_messages_per_drain = 256;
 
 // A close frame by itself, as the last thing sent.
 bool is_close_frame(const SharedBytes& bytes) {
@@ -240,13 +238,11 @@ void Shard::receive_mail(ShardIndex from) {
         [&sender = *common_.shards[from], to = index_] { sender.mailbox_emptied(to); });
   }
   const TimeMs now = net::Loop::now();
-  std::size_t count = 0;
   for (auto& message : inbox_) {
     broker_->on_peer(now, from, std::move(message));
-    if (++count % peer_messages_per_drain == 0) drain_broker();
+    drain_broker();
   }
   inbox_.clear();
-  drain_broker();
   loop_.request_turn_end();
 }
 

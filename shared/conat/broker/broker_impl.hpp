@@ -135,7 +135,7 @@ class Broker::Impl {
   void flush_syncs();
   void on_interest_changed(ShardIndex from, const peer::InterestChanged& change);
   void on_synced(std::uint64_t token);
-  void on_forward(TimeMs now, const peer::Forward& forward);
+  void on_forward(TimeMs now, const peer::ForwardedPublish& forwarded);
   void on_sender_closed(peer::Sender sender);
   void on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold);
   void press_back(const Delivery& delivery);
@@ -177,7 +177,6 @@ class Broker::Impl {
   ServerSession::Output output_;
   Bytes scratch_;
   std::vector<std::vector<peer::Group>> forward_groups_;  // by shard
-  std::vector<ByteView> attachment_views_;
 };
 
 }  // namespace conat

@@ -13,8 +13,9 @@ constexpr std::int64_t kAskAgainMs = 20;
 
 void Broker::Impl::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
   if (from >= options_.shard_count || from == options_.shard) return;
-  if (const auto* passed_on = std::get_if<peer::Forward>(&message)) {
-    on_forward(now, *passed_on);
+  if (const auto* block = std::get_if<peer::ForwardBlock>(&message)) {
+    peer::ForwardReader reader(*block);
+    while (const peer::ForwardedPublish* forwarded = reader.next()) on_forward(now, *forwarded);
   } else if (const auto* change = std::get_if<peer::InterestChanged>(&message)) {
     on_interest_changed(from, *change);
   } else if (const auto* sync = std::get_if<peer::InterestSync>(&message)) {

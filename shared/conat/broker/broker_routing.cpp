@@ -195,45 +195,29 @@ GroupChoice Broker::Impl::choose_for_chunk(Delivery& delivery, const InterestGro
 // ---- takers on sibling shards ----
 
 void Broker::Impl::forward(const Delivery& delivery) {
-  const Tail& tail = *delivery.tail;
-  auto publish = std::make_shared<peer::ForwardedPublish>();
-  publish->subject = delivery.subject;
-  publish->encoding = tail.encoding;
-  publish->elements = to_bytes(tail.elements);
-  publish->count = tail.count;
-  for (const ByteView attachment : tail.attachments) {
-    publish->attachments.push_back(to_bytes(attachment));
-  }
-  publish->message_id = tail.head.id;
-  publish->sequence = tail.head.sequence;
-  publish->done = tail.head.done;
+  peer::ForwardedPublish forwarded{{delivery.subject, *delivery.tail}, {}, delivery.sender};
+  peer::ForwardBlock::SharedBody body;
   for (ShardIndex shard = 0; shard < options_.shard_count; ++shard) {
     std::vector<peer::Group>& groups = forward_groups_[shard];
     if (groups.empty()) continue;
-    effects_.to_peer(shard, peer::Forward{publish, groups, delivery.sender});
+    forwarded.groups = groups;
+    effects_.forward(shard, forwarded, body);
     groups.clear();
   }
   if (delivery.chunked) connections_.at(delivery.sender).known_to_peers = true;
 }
 
-void Broker::Impl::on_forward(TimeMs now, const peer::Forward& forward) {
-  const peer::ForwardedPublish& publish = *forward.publish;
-  attachment_views_.assign(publish.attachments.begin(), publish.attachments.end());
-  Tail tail;
-  tail.encoding = publish.encoding;
-  tail.elements = publish.elements;
-  tail.count = publish.count;
-  tail.attachments = attachment_views_;
-  tail.head = {publish.message_id, publish.sequence, publish.done};
+void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarded) {
+  const Tail& tail = forwarded.publish.tail;
   Delivery delivery;
   delivery.now = now;
-  delivery.subject = publish.subject;
+  delivery.subject = forwarded.publish.subject;
   delivery.tail = &tail;
-  delivery.sender = forward.sender;
-  delivery.tail_bytes = publish.elements.size();
-  for (const Bytes& attachment : publish.attachments) delivery.tail_bytes += attachment.size();
+  delivery.sender = forwarded.sender;
+  delivery.tail_bytes = tail.elements.size();
+  for (const ByteView attachment : tail.attachments) delivery.tail_bytes += attachment.size();
   prepare_chunks(delivery);
-  for (const peer::Group id : forward.groups) {
+  for (const peer::Group id : forwarded.groups) {
     const InterestGroup* group = interest_.find_group(id);
     if (group == nullptr) continue;  // gone while the message was on its way
     if (group->pattern != delivery.pattern) set_pattern(delivery, *group->pattern);
@@ -242,7 +226,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::Forward& forward) {
   }
   finish_chunks(delivery);
   if (!remote_senders_.empty() && delivery.fed_others) {
-    const auto sender = remote_senders_.find(forward.sender);
+    const auto sender = remote_senders_.find(forwarded.sender);
     if (sender != remote_senders_.end()) sender->second.fed_others = true;
   }
   if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(delivery);

@@ -22,8 +22,21 @@ class EffectQueue {
     items_.push_back({connection, {}, nullptr, Kind::pause, paused});
   }
   void to_peer(ShardIndex shard, PeerMessage message) {
-    items_.push_back({messages_.size(), {}, nullptr, Kind::peer, false});
-    messages_.push_back({shard, std::move(message)});
+    if (shard < open_blocks_.size()) open_blocks_[shard] = kNone;
+    put(shard, std::move(message));
+  }
+  // Joins what goes to a shard without another message to it in between. `body`: see ForwardBlock.
+  void forward(ShardIndex shard, const peer::ForwardedPublish& forwarded,
+               peer::ForwardBlock::SharedBody& body) {
+    if (shard >= open_blocks_.size()) open_blocks_.resize(shard + 1u, kNone);
+    std::size_t& open = open_blocks_[shard];
+    if (open == kNone) {
+      open = messages_.size();
+      put(shard, peer::ForwardBlock());
+    }
+    auto& block = std::get<peer::ForwardBlock>(messages_[open].message);
+    block.add(forwarded, body);
+    if (block.full()) open = kNone;
   }
 
   bool next(BrokerEffect& effect) {
@@ -42,9 +55,15 @@ class EffectQueue {
       case Kind::pause:
         effect = effect::PauseReading{item.connection, item.flag};
         break;
-      case Kind::peer:
-        effect = std::move(messages_[static_cast<std::size_t>(item.connection)]);
+      case Kind::peer: {
+        const auto place = static_cast<std::size_t>(item.connection);
+        const ShardIndex shard = messages_[place].shard;
+        if (shard < open_blocks_.size() && open_blocks_[shard] == place) {
+          open_blocks_[shard] = kNone;
+        }
+        effect = std::move(messages_[place]);
         break;
+      }
     }
     return true;
   }
@@ -58,8 +77,14 @@ class EffectQueue {
     Kind kind;
     bool flag;
   };
+  static constexpr std::size_t kNone = ~std::size_t{0};
   // After a burst no more than this is kept.
   static constexpr std::size_t kKeptItems = 16'384;
+
+  void put(ShardIndex shard, PeerMessage message) {
+    items_.push_back({messages_.size(), {}, nullptr, Kind::peer, false});
+    messages_.push_back({shard, std::move(message)});
+  }
 
   void reset() {
     items_.clear();
@@ -72,6 +97,7 @@ class EffectQueue {
   std::vector<Item> items_;
   std::size_t head_ = 0;
   std::vector<effect::ToPeer> messages_;
+  std::vector<std::size_t> open_blocks_;  // by shard: the place in messages_, or kNone
 };
 
 }  // namespace conat

@@ -1,33 +1,23 @@
 // What sibling shards tell each other. The same messages are meant to travel between machines.
 //
 // Interest is announced with a number for each group, so that a forwarded publish names its takers
-// by numbers: nothing is looked up by text and no text is copied for each taker. What is forwarded
-// to several siblings is one immutable copy that they share.
+// by numbers: nothing is looked up by text and no text is copied for each taker.
 //
-// Thread safety: plain values that own their bytes (a ForwardedPublish is shared and never
-// changes), made to be moved into another thread's mailbox. Messages from one shard to another
-// arrive in the order sent.
+// Thread safety: plain values that own their bytes, made to be moved into another thread's mailbox.
+// Messages from one shard to another arrive in the order sent.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <variant>
-#include <vector>
 
-#include "conat/base/bytes.hpp"
-#include "conat/wire/packet.hpp"
+#include "conat/broker/forward_block.hpp"
 
 namespace conat {
 
 using ShardIndex = std::uint16_t;
 
 namespace peer {
-// A publisher, told apart from all others over all shards.
-using Sender = std::uint64_t;
-// A queue group of the shard that announced it; never used again for another one.
-using Group = std::uint64_t;
-
 // This shard's subscribers of (pattern, queue) changed: `weight` is how many it has now.
 struct InterestChanged {
   std::string pattern;
@@ -42,24 +32,6 @@ struct InterestSync {
 };
 struct InterestSynced {
   std::uint64_t token;
-};
-// A publish, with its tail owned: see conat::Tail.
-struct ForwardedPublish {
-  std::string subject;
-  PacketEncoding encoding = PacketEncoding::text;
-  Bytes elements;
-  std::uint32_t count = 0;
-  std::vector<Bytes> attachments;
-  std::string message_id;
-  std::uint64_t sequence = 0;
-  bool done = true;
-};
-// A publish for takers on the receiving shard: deliver to one member of each group.
-struct Forward {
-  std::shared_ptr<const ForwardedPublish> publish;
-  std::vector<Group> groups;  // groups of one pattern stand together
-  // Keeps the chunks of one message on one member.
-  Sender sender;
 };
 // The sender is gone: forget its unfinished messages.
 struct SenderClosed {
@@ -83,8 +55,8 @@ struct ReleaseSender {
 }  // namespace peer
 
 using PeerMessage =
-    std::variant<peer::InterestChanged, peer::InterestSync, peer::InterestSynced, peer::Forward,
-                 peer::SenderClosed, peer::HoldSender, peer::ReleaseSender>;
+    std::variant<peer::InterestChanged, peer::InterestSync, peer::InterestSynced,
+                 peer::ForwardBlock, peer::SenderClosed, peer::HoldSender, peer::ReleaseSender>;
 
 // About what a message takes in memory, for the bounds of mailboxes.
 std::size_t memory_bytes(const PeerMessage& message);

@@ -228,9 +228,10 @@ TEST_CASE("one message goes to a shard however many takers it has there", "[brok
   world.deliver_mail_at_once = false;
   CHECK(publisher->publish("a.b") == count(50));
   REQUIRE(world.mail[1].size() == 1);
-  const auto* forward = std::get_if<peer::Forward>(&world.mail[1].front());
-  REQUIRE(forward != nullptr);
-  CHECK(forward->groups.size() == 50);
+  const auto* block = std::get_if<peer::ForwardBlock>(&world.mail[1].front());
+  REQUIRE(block != nullptr);
+  CHECK(block->count() == 1);
+  CHECK(peer::ForwardReader(*block).next()->groups.size() == 50);
   CHECK(memory_bytes(world.mail[1].front()) > 50 * sizeof(peer::Group));
   while (world.deliver_mail()) {
   }
