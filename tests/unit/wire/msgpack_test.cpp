@@ -162,6 +162,10 @@ TEST_CASE("of equal keys the last value wins in MessagePack, too", "[msgpack]") 
   CHECK(decoded("83a16101a16202a16103") == Value(Value::Map{{"a", 3}, {"b", 2}}));
 }
 
+TEST_CASE("keys that are no UTF-8 are repaired, and may then be the same key", "[msgpack]") {
+  CHECK(decoded("82a19e01a18b02") == Value(Value::Map{{"\xef\xbf\xbd", 2}}));
+}
+
 TEST_CASE("payloads are encoded as their number says", "[codec]") {
   const Value value = Value::Map{{"a", 1}};
   CHECK(as_text(encode_payload(PayloadEncoding::json, value)) == R"({"a":1})");
