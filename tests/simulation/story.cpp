@@ -128,6 +128,8 @@ void Story::on_effect(std::size_t client, FabricEffect& effect) {
     if (copy.opened) fail("opened twice");
     copy.opened = true;
     copy.told = view(copy);
+    // Of what was changed before, the echo will tell.
+    for (const auto& key : world_.fabric(client).dkvs().unsaved_changes(dkv)) copy.told.erase(key);
   } else if (const auto* connection = std::get_if<dkv_effect::ConnectionChanged>(event)) {
     copy.connected = connection->connected;
   } else if (const auto* change = std::get_if<dkv_effect::Change>(event)) {

@@ -150,6 +150,20 @@ void DkvStore::keep_base(Pending& pending, Slot slot) {
   if (pending.base_kept) return;
   pending.base_kept = true;
   pending.base = remote_value(slot);
+  if (pending.told_kept) return;
+  pending.told_kept = true;
+  pending.told = pending.base;
+}
+
+OptionalValue DkvStore::told(const Pending& pending, Slot slot) const {
+  return pending.told_kept ? pending.told : remote_value(slot);
+}
+
+void DkvStore::tell_local(Pending& pending, const OptionalValue& value,
+                          const OptionalValue& previous) {
+  emit_change(pending.key, value, previous);
+  pending.told_kept = true;
+  pending.told = value;
 }
 
 // Judged at once, or when the outcome of a write or of a merge is known.
@@ -187,7 +201,7 @@ void DkvStore::settle(Pending& pending, Slot slot) {
   const StreamSequence seq = pending.write->seq;
   const bool newest = table_.entry(slot).seq == seq;
   const OptionalValue written = std::move(pending.write->value);
-  const OptionalValue previous = pending.base_kept ? pending.base : remote_value(slot);
+  const OptionalValue previous = told(pending, slot);
   const bool changed = std::exchange(pending.changed, false);
   forget_write(pending);
   unqueue(pending);
@@ -196,7 +210,7 @@ void DkvStore::settle(Pending& pending, Slot slot) {
   } else if (newest) {
     pending.base_kept = false;
     pending.base.reset();
-    emit_change(pending.key, written, previous);
+    tell_local(pending, written, previous);
     queue(pending);
   } else {
     pending.base_kept = true;
@@ -213,6 +227,17 @@ void DkvStore::show_remote(Pending& pending, Slot slot, const OptionalValue& pre
   if (value || previous) emit_change(key, value, previous);
 }
 
+// The local change ends without having reached the server. What others changed behind it is told
+// now.
+void DkvStore::take_back(Pending& pending, Slot slot) {
+  const OptionalValue previous = told(pending, slot);
+  if (same_value(previous, remote_value(slot))) {
+    drop(pending, slot);
+  } else {
+    show_remote(pending, slot, previous);
+  }
+}
+
 // ---- conflicts: the remote value moved on, nothing of the local change is under way ----
 
 void DkvStore::conflict(Pending& pending, Slot slot) {
@@ -221,7 +246,7 @@ void DkvStore::conflict(Pending& pending, Slot slot) {
   const OptionalValue base = pending.base_kept ? pending.base : remote;
   // Two clients that count one further each have the same value, and still both must count.
   if (merge_ != MergeKind::counter && same_value(pending.local, remote)) {
-    show_remote(pending, slot, base);
+    show_remote(pending, slot, told(pending, slot));
     return;
   }
   if (!merging() || (merge_ == MergeKind::custom && detached_)) {
@@ -271,7 +296,7 @@ void DkvStore::take_merged(Pending& pending, Slot slot, OptionalValue merged) {
   pending.local = std::move(merged);
   place(slot, was_visible);
   keep_local(pending);
-  if (news) emit_change(pending.key, pending.local, before);
+  if (news) tell_local(pending, pending.local, before);
 }
 
 // The local value is to be saved on top of the remote one.

@@ -236,11 +236,7 @@ void DkvStore::rejected(Pending& pending, Error error) {
   forget_write(pending);
   const Slot slot = table_.find(pending.key);
   if (!std::exchange(pending.changed, false)) {
-    if (pending.base_kept) {
-      show_remote(pending, slot, OptionalValue(pending.base));
-    } else {
-      drop(pending, slot);
-    }
+    take_back(pending, slot);
   } else if (pending.base_kept) {
     conflict(pending, slot);
   } else {

@@ -163,7 +163,7 @@ void DkvStore::change(std::string_view key, OptionalValue value, Headers headers
   }
   slot = table_.find(pending->key);
   if (shows_server_value(pending->local, pending->headers, slot)) {
-    drop(*pending, slot);  // taken back, nothing of it has been sent
+    take_back(*pending, slot);  // nothing of it has been sent
   } else if (!pending->refused) {
     queue(*pending);
   }

@@ -104,7 +104,9 @@ class DkvStore {
     // What both sides had last, when it is no longer what the table has.
     bool base_kept = false;
     OptionalValue base;
-    StreamSequence base_seq = 0;
+    // What the last Change effect said, when it may not be what the table has.
+    bool told_kept = false;
+    OptionalValue told;
     // The remote state that the outstanding MergeNeeded was asked about.
     StreamSequence asked_seq = 0;
     std::unique_ptr<Write> write;
@@ -148,6 +150,9 @@ class DkvStore {
   void settle_acknowledged(bool only_repeated);
   void forget_write(Pending& pending);
   void show_remote(Pending& pending, Slot slot, const OptionalValue& previous);
+  void take_back(Pending& pending, Slot slot);
+  OptionalValue told(const Pending& pending, Slot slot) const;
+  void tell_local(Pending& pending, const OptionalValue& value, const OptionalValue& previous);
   void conflict(Pending& pending, Slot slot);
   bool merge_built_in(const OptionalValue& local, const OptionalValue& remote,
                       const OptionalValue& base, OptionalValue& merged) const;

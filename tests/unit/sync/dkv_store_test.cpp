@@ -391,6 +391,50 @@ TEST_CASE("a rejected change is dropped and told") {
   CHECK(rejected.error.text == "too much");
 }
 
+TEST_CASE("what others changed behind a local change is told when that is taken back") {
+  StoreLab lab(options(MergeKind::none));
+  lab.connect(0);
+  lab.connect(1);
+  lab.set(0, "a", Value("old"));
+  exchange(lab, 0);
+  lab.take_effects(1);
+  lab.set(1, "a", Value("mine"));
+  lab.erase(0, "a");
+  exchange(lab, 0);
+  CHECK(only<dkv_effect::Change>(lab.take_effects(1)).empty());
+  CHECK(lab.value(1, "a") == Value("mine"));
+  lab.erase(1, "a");
+  lab.advance(0);
+  CHECK_FALSE(lab.store(1).has_unsaved_changes());
+  const auto changes = only<dkv_effect::Change>(lab.take_effects(1));
+  REQUIRE(changes.size() == 1);
+  CHECK_FALSE(changes[0].value);
+  CHECK(decoded(changes[0].previous) == Value("old"));
+}
+
+TEST_CASE("what others changed behind a local change is told when that is rejected") {
+  StoreLab lab(options(MergeKind::none));
+  lab.connect(0);
+  lab.connect(1);
+  lab.set(0, "a", Value("old"));
+  exchange(lab, 0);
+  lab.take_effects(1);
+  lab.set(1, "a", Value("mine"));
+  lab.set(0, "a", Value("new"));
+  exchange(lab, 0);
+  DkvStore::Batch batch;
+  REQUIRE(lab.store(1).next_batch(lab.now(), batch));
+  lab.store(1).on_batch_answered(
+      lab.now(), batch.id, std::vector<Result<SetResult>>{Error(ErrorKind::rejected, "too much")});
+  lab.advance(0);
+  const auto effects = lab.take_effects(1);
+  CHECK(only<dkv_effect::Rejected>(effects).size() == 1);
+  const auto changes = only<dkv_effect::Change>(effects);
+  REQUIRE(changes.size() == 1);
+  CHECK(decoded(changes[0].value) == Value("new"));
+  CHECK(decoded(changes[0].previous) == Value("old"));
+}
+
 TEST_CASE("a write with a merge names what it is based on") {
   Alone alone(MergeKind::counter);
   alone.connect();
