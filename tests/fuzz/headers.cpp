@@ -1,5 +1,5 @@
-// Headers from anywhere: a key, a value, and the bytes. Keys are text; of those that are none on the
-// wire, decoding repairs what looking into them compares as it is.
+// Headers from anywhere: a key, a value, and the bytes. Keys are text; of those that are none on
+// the wire, decoding repairs what looking into them compares as it is.
 #include "conat/wire/headers.hpp"
 
 #include "conat/wire/codec.hpp"
