@@ -33,6 +33,13 @@ export class Broker {
     return broker;
   }
 
+  /** A broker that is not started yet, for a port that is known; `start()` starts it. */
+  static prepare(port: number, ...options: string[]): Broker {
+    const broker = new Broker(options);
+    broker.port = port;
+    return broker;
+  }
+
   get address(): string {
     return `http://127.0.0.1:${this.port}`;
   }
@@ -84,6 +91,14 @@ export class Broker {
     child.kill(signal);
     const [code] = (await exit) as [number | null];
     return code;
+  }
+
+  /** Stops it in its tracks: its connections stay open and nothing moves. `thaw` lets it go on. */
+  freeze(): void {
+    process.kill(this.pid, "SIGSTOP");
+  }
+  thaw(): void {
+    process.kill(this.pid, "SIGCONT");
   }
 
   async restart(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
