@@ -94,7 +94,7 @@ void Shard::open(net::UpgradedStream upgraded) {
   const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
   Handshake handshake;
   handshake.address = stream.address();
-  handshake.user = user_of_new_connection(count);
+  handshake.identity = Identity{user_of_new_connection(count), {}, {}};
   const TimeMs now = net::Loop::now();
   const ConnectionId id = broker_->open(now, std::move(handshake));
   stream.set_owner(*this, id);

@@ -33,7 +33,7 @@ struct Bench {
   explicit Bench(PacketEncoding with) : encoding(with), broker(BrokerOptions{}, Random(1)) {}
 
   ConnectionId client() {
-    const ConnectionId id = broker.open(0, Handshake{});
+    const ConnectionId id = broker.open(0, {"", Identity{}, false});
     feed(id, masked(encode_connect(encoding, Value())));
     feed(id, masked(encode_ack(encoding, 0, {})));
     return id;

@@ -1,5 +1,5 @@
 // A broker of one shard with a bystander: hostile bytes on one connection neither crash it, nor
-// make it hold on to anything, nor touch the other connection.
+// make it hold on to anything, nor touch the other connection. The hostile one has to sign in.
 #include "conat/broker/broker.hpp"
 
 #include <memory>
@@ -18,6 +18,14 @@ struct Shell {
       } else if (auto* close = std::get_if<effect::Close>(&effect)) {
         if (close->connection == bystander) __builtin_trap();
         hostile = 0;
+      } else if (auto* asked = std::get_if<effect::Authenticate>(&effect)) {
+        // Some come in, with an expiry; some are refused; some wait for ever.
+        const Value* user = asked->auth.find("u");
+        if (user == nullptr) {
+          broker.on_authenticated(now, asked->connection, {Value(), {}, now + 1000});
+        } else if (user->if_map() != nullptr) {
+          broker.on_authenticated(now, asked->connection, {*user, {}, {}});
+        }
       }
     }
   }
@@ -45,11 +53,11 @@ struct Shell {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
   Shell shell;
-  shell.bystander = shell.broker.open(0, Handshake{});
+  shell.bystander = shell.broker.open(0, {"", Identity{}, false});
   shell.frame(shell.bystander, WebSocketOpcode::text, as_bytes("40"));
   shell.frame(shell.bystander, WebSocketOpcode::text,
               as_bytes(R"(42["subscribe",{"subject":"a.*","queue":"q"}])"));
-  shell.hostile = shell.broker.open(0, Handshake{});
+  shell.hostile = shell.broker.open(0, {"", std::nullopt, false});
   const ConnectionId hostile = shell.hostile;
   const bool text = data[0] % 2 == 0;
   const Bytes connect = encode_connect(PacketEncoding::msgpack, Value())[0].payload;

@@ -204,6 +204,7 @@ void World::open(std::size_t index) {
   const std::size_t shard = random_.below(static_cast<std::uint32_t>(shards_.size()));
   Handshake handshake;
   handshake.address = "127.0.0.1";
+  handshake.identity = Identity{};
   links_.push_back({});
   Link& link = links_.back();
   link.client = index;

@@ -215,6 +215,7 @@ void World::open(std::size_t index) {
                                static_cast<std::uint32_t>(options_.max_latency_ms) + 1));
   Handshake handshake;
   handshake.address = "127.0.0.1";
+  handshake.identity = Identity{};
   handshake.in_process = near;
   link.connection = shards_[shard]->open(now_, std::move(handshake));
   node.link = &link;

@@ -37,7 +37,9 @@ bool is_token(std::string_view id) {
 
 }  // namespace
 
-Authorization::Authorization(const Value& user, Rights rights) : rights_(std::move(rights)) {
+Authorization::Authorization(const Value& user, Rights rights,
+                             const std::vector<AuthorizationRule>& rules)
+    : rights_(std::move(rights)) {
   if (user.find("error") != nullptr) return;
   if (user.is_null() || rights_.everything) {
     kind_ = Kind::everything;
@@ -54,10 +56,31 @@ Authorization::Authorization(const Value& user, Rights rights) : rights_(std::mo
     kind = candidate;
     id_ = id->text_or("");
   }
-  if (names_found == 1) kind_ = kind;
+  if (names_found != 1) return;
+  kind_ = kind;
+  if (!rules.empty()) {
+    const UserKind user_kind = kind == Kind::hub       ? UserKind::hub
+                               : kind == Kind::account ? UserKind::account
+                                                       : UserKind::project;
+    rules_ = std::make_shared<const UserRules>(rules, user_kind, id_);
+  }
 }
 
 bool Authorization::may_publish(std::string_view subject) const {
+  if (rules_ == nullptr) return may_publish_by_name(subject);
+  if (rules_->denies_publish(subject)) return false;
+  return may_publish_by_name(subject) || rules_->allows_publish(subject);
+}
+
+bool Authorization::may_subscribe(std::string_view pattern) const {
+  if (rules_ == nullptr) return may_subscribe_by_name(pattern);
+  if (rules_->denies_subscribe(pattern)) return false;
+  return may_subscribe_by_name(pattern) || rules_->allows_subscribe(pattern);
+}
+
+// ---- the protocol's rules ----
+
+bool Authorization::may_publish_by_name(std::string_view subject) const {
   switch (kind_) {
     case Kind::nobody:
       return false;
@@ -77,7 +100,7 @@ bool Authorization::may_publish(std::string_view subject) const {
   return is_own_place(subject, false);
 }
 
-bool Authorization::may_subscribe(std::string_view pattern) const {
+bool Authorization::may_subscribe_by_name(std::string_view pattern) const {
   switch (kind_) {
     case Kind::nobody:
       return false;

@@ -43,6 +43,9 @@ void Broker::on_written(TimeMs now, ConnectionId connection, std::size_t bytes) 
 void Broker::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
   impl_->on_peer(now, from, std::move(message));
 }
+void Broker::on_authenticated(TimeMs now, ConnectionId connection, Identity identity) {
+  impl_->on_authenticated(now, connection, std::move(identity));
+}
 void Broker::on_time(TimeMs now) { impl_->on_time(now); }
 std::optional<TimeMs> Broker::deadline() const { return impl_->deadline(); }
 void Broker::shut_down(TimeMs now) { impl_->shut_down(now); }
@@ -65,7 +68,8 @@ Broker::Impl::Impl(BrokerOptions options, Random random)
 // ---- connections ----
 
 ConnectionId Broker::Impl::open(TimeMs now, Handshake handshake) {
-  auto made = std::make_unique<Connection>(session_options_, std::move(handshake), now);
+  auto made =
+      std::make_unique<Connection>(session_options_, std::move(handshake), now, options_.rules);
   Connection& connection = *made;
   const ConnectionId id = connections_.add(std::move(made));
   ++counters_.connections_opened;
@@ -88,8 +92,12 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
       case ServerSession::Step::need_more:
         more = false;
         break;
+      case ServerSession::Step::authenticate:
+        ask_identity(id, *head);
+        break;
       case ServerSession::Step::connected:
         head->encoding = connection.session.encoding();
+        if (connection.identity.refused()) ++counters_.refused_users;
         break;
       case ServerSession::Step::event:
         connection.active_at = now;
@@ -98,6 +106,11 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
       case ServerSession::Step::disconnected:
         drop_subscriptions(id, *head);
         waits_.forget(id);
+        // A late answer must not be taken for that to the next CONNECT.
+        if (connection.question != Question::none) {
+          connection.session.close(WebSocketCloseCode::no_status, output_);
+          flush_output(id, *head);
+        }
         break;
       case ServerSession::Step::closed:
         finish_session(now, id, *head);
@@ -169,6 +182,7 @@ void Broker::Impl::finish_session(TimeMs now, ConnectionId id, ConnectionHead& h
     ++counters_.malformed_packets;
   }
   if (end == SessionEnd::keep_alive) ++counters_.keep_alive_closes;
+  if (end == SessionEnd::expired) ++counters_.expired_users;
   effects_.close(id, session_end_text(end), true);
   drop(now, id, head);
 }

@@ -12,6 +12,11 @@
 // a burst fills no queue; the policy, by which readers that keep up never lose more than 4 % of
 // their rate and nobody waits for ever, stands in reader_congestion.hpp and sender_holds.hpp.
 //
+// Who connects is found out by the shell: before it opens the connection (Handshake::identity), or
+// when the broker asks by effect::Authenticate, at each CONNECT and for the event `auth`, by which
+// a client renews an identity that expires. At most one question per connection is open; until a
+// CONNECT's is answered the connection is not signed in, and its time limit goes on.
+//
 // Thread safety: none; one Broker per event loop. Messages between siblings (PeerMessage) own their
 // bytes and may cross threads.
 #pragma once
@@ -29,7 +34,8 @@
 #include "conat/base/random.hpp"
 #include "conat/base/time.hpp"
 #include "conat/base/value.hpp"
-#include "conat/broker/authorization.hpp"
+#include "conat/broker/authorization_rules.hpp"
+#include "conat/broker/identity.hpp"
 #include "conat/broker/peer.hpp"
 #include "conat/wire/websocket.hpp"
 
@@ -50,15 +56,16 @@ struct BrokerOptions {
   std::size_t max_queue_bytes = limits::max_queue_bytes;
   std::int64_t ping_interval_ms = limits::ping_interval_ms;
   std::int64_t ping_timeout_ms = limits::ping_timeout_ms;
-  std::int64_t connect_timeout_ms = limits::connect_timeout_ms;
+  std::int64_t connect_timeout_ms = limits::connect_timeout_ms;  // for being signed in
+  std::vector<AuthorizationRule> rules;  // in addition to the protocol's; checked (check_rule)
 };
 
-// Who connects, as the shell's authentication found out.
+// What is known of a connection when it opens.
 struct Handshake {
-  std::string address;      // of the peer, for statistics
-  Value user;               // null without authentication
-  bool in_process = false;  // one of the broker's own clients: unmasked frames, no limits
-  Rights rights;            // beyond what the user's name says
+  std::string address;               // of the peer, for statistics
+  std::optional<Identity> identity;  // nullopt: the broker asks for it at each CONNECT
+  // One of the broker's own clients: unmasked frames, no limits, nobody asks who it is.
+  bool in_process = false;
 };
 
 namespace effect {
@@ -83,10 +90,17 @@ struct ToPeer {
   ShardIndex shard;
   PeerMessage message;
 };
+// Find out who this is and answer by on_authenticated, at once or later. A question about a
+// connection that closes meanwhile needs no answer.
+struct Authenticate {
+  ConnectionId connection;
+  Value auth;    // what CONNECT or the event `auth` carried: a map, or null when there was none
+  bool renewal;  // false: at CONNECT
+};
 }  // namespace effect
 
-using BrokerEffect =
-    std::variant<effect::Send, effect::Close, effect::PauseReading, effect::ToPeer>;
+using BrokerEffect = std::variant<effect::Send, effect::Close, effect::PauseReading, effect::ToPeer,
+                                  effect::Authenticate>;
 
 // Counted since the start, for /metrics.
 struct BrokerCounters {
@@ -100,6 +114,10 @@ struct BrokerCounters {
   std::uint64_t malformed_packets = 0;
   std::uint64_t slow_consumers = 0;
   std::uint64_t keep_alive_closes = 0;
+  std::uint64_t refused_users = 0;    // sign-ins that ended with an error
+  std::uint64_t expired_users = 0;    // connections closed because their identity had expired
+  std::uint64_t renewals = 0;         // identities that were renewed
+  std::uint64_t failed_renewals = 0;  // renewals that were refused
   std::uint64_t match_cache_hits = 0;
   std::uint64_t match_cache_misses = 0;
 };
@@ -119,6 +137,8 @@ class Broker {
   void on_closed(TimeMs now, ConnectionId connection);
   // `bytes` of what was sent have left the shell's queue: the bound for slow consumers.
   void on_written(TimeMs now, ConnectionId connection, std::size_t bytes);
+  // The answer to effect::Authenticate; ignored when nothing is asked (any more).
+  void on_authenticated(TimeMs now, ConnectionId connection, Identity identity);
   void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;

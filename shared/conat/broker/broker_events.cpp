@@ -74,6 +74,8 @@ void Broker::Impl::on_event(TimeMs now, ConnectionId id, ConnectionHead& head) {
     on_stats(id, head, packet);
   } else if (packet.name == "cluster") {
     on_cluster(id, head, packet);
+  } else if (packet.name == "auth") {
+    on_auth(now, id, head, packet);
   } else {
     ++counters_.malformed_events;  // not even an error is the answer to an unknown event
   }
@@ -106,7 +108,7 @@ Value Broker::Impl::refuse(ConnectionId id, ConnectionHead& head, bool publishin
   std::string message = "permission denied ";
   message += publishing ? "publishing to '" : "subscribing to '";
   message.append(subject).append("' from ");
-  encode_json(head.connection->handshake.user, message);
+  encode_json(head.connection->identity.user, message);
   Value event;
   event.set("message", message);
   event.set("subject", subject);
@@ -241,7 +243,7 @@ void Broker::Impl::on_wait_for_interest(TimeMs now, ConnectionId id, ConnectionH
   }
   if (!head.connection->authorization.may_publish(*subject)) {
     std::string message = "permission denied waiting for interest in '" + *subject + "' from ";
-    encode_json(head.connection->handshake.user, message);
+    encode_json(head.connection->identity.user, message);
     acknowledge(id, head, packet, error_value(std::move(message), 403));
     return;
   }

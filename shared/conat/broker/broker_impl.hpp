@@ -1,6 +1,6 @@
 // The inside of a Broker. Its parts have files of their own: broker.cpp (connections and time),
-// broker_events.cpp (what clients ask for), broker_routing.cpp (publishes on their way to takers)
-// and broker_peers.cpp (sibling shards, back pressure).
+// broker_identity.cpp (who they are), broker_events.cpp (what clients ask for), broker_routing.cpp
+// (publishes on their way to takers) and broker_peers.cpp (sibling shards, back pressure).
 //
 // Invariants: a connection's subscriptions and the interest table agree at all times, so a member
 // that the table names is an open connection. Connections are dropped only between two events
@@ -38,6 +38,7 @@ class Broker::Impl {
   void on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t> bytes);
   void on_closed(TimeMs now, ConnectionId id);
   void on_written(TimeMs now, ConnectionId id, std::size_t bytes);
+  void on_authenticated(TimeMs now, ConnectionId id, Identity identity);
   void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
@@ -90,6 +91,13 @@ class Broker::Impl {
   void arm_timer(ConnectionId id, Connection& connection);
   void run_timer(TimeMs now, ConnectionId id, ConnectionHead& head);
   void check_stalled(TimeMs now, ConnectionId id, ConnectionHead& head);
+
+  // ---- broker_identity.cpp ----
+  void ask_identity(ConnectionId id, ConnectionHead& head);
+  void sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity);
+  void on_auth(TimeMs now, ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  void renew(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity);
+  void drop_refused_subscriptions(ConnectionId id, ConnectionHead& head);
 
   // ---- broker_events.cpp ----
   void on_event(TimeMs now, ConnectionId id, ConnectionHead& head);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "conat/broker/authorization.hpp"
 #include "conat/broker/broker.hpp"
@@ -21,16 +22,32 @@ struct TrafficCount {
   std::uint64_t bytes = 0;
 };
 
-struct Connection {
-  Connection(const ServerSessionOptions& options, Handshake from, TimeMs now)
-      : handshake(std::move(from)),
-        authorization(handshake.user, handshake.rights),
-        session(options, handshake.user, handshake.in_process),
-        connected_at(now),
-        active_at(now) {}
+// What the shell has been asked about a connection and not answered yet.
+enum class Question : std::uint8_t { none, sign_in, renewal };
 
-  const Handshake handshake;
-  const Authorization authorization;
+struct Connection {
+  Connection(const ServerSessionOptions& options, Handshake from, TimeMs now,
+             const std::vector<AuthorizationRule>& rules = {})
+      : address(std::move(from.address)),
+        in_process(from.in_process),
+        identity(std::move(from.identity).value_or(Identity{})),
+        asks(!from.identity && !in_process),
+        authorization(asks ? Authorization()
+                           : Authorization(identity.user, identity.rights, rules)),
+        session(options, asks ? nullptr : &identity.user, in_process),
+        connected_at(now),
+        active_at(now) {
+    session.set_expiry(identity.expires_at);
+  }
+
+  const std::string address;
+  const bool in_process;
+  Identity identity;  // while `asks`: what counts only from the sign-in on
+  const bool asks;    // for the identity, at each CONNECT
+  Question question = Question::none;
+  std::uint8_t failed_renewals = 0;  // since the sign-in or the last one that succeeded
+  std::uint64_t renewal_ack_id = 0;  // while `question` is renewal
+  Authorization authorization;
   ServerSession session;
   SubscriptionList subscriptions;
   TrafficCount received;  // what it published

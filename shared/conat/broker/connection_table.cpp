@@ -17,7 +17,7 @@ ConnectionId ConnectionTable::add(std::unique_ptr<Connection> connection) {
   const std::uint32_t generation = head.generation + 1;
   head = ConnectionHead{};
   head.generation = generation;
-  head.in_process = connection->handshake.in_process;
+  head.in_process = connection->in_process;
   head.connection = std::move(connection);
   ++size_;
   return id_of(place, generation);

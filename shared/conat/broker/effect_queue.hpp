@@ -21,6 +21,10 @@ class EffectQueue {
   void pause_reading(ConnectionId connection, bool paused) {
     items_.push_back({connection, {}, nullptr, Kind::pause, paused});
   }
+  void authenticate(ConnectionId connection, Value auth, bool renewal) {
+    items_.push_back({questions_.size(), {}, nullptr, Kind::authenticate, false});
+    questions_.push_back({connection, std::move(auth), renewal});
+  }
   void to_peer(ShardIndex shard, PeerMessage message) {
     if (shard < open_blocks_.size()) open_blocks_[shard] = kNone;
     put(shard, std::move(message));
@@ -55,6 +59,9 @@ class EffectQueue {
       case Kind::pause:
         effect = effect::PauseReading{item.connection, item.flag};
         break;
+      case Kind::authenticate:
+        effect = std::move(questions_[static_cast<std::size_t>(item.connection)]);
+        break;
       case Kind::peer: {
         const auto place = static_cast<std::size_t>(item.connection);
         const ShardIndex shard = messages_[place].shard;
@@ -69,9 +76,9 @@ class EffectQueue {
   }
 
  private:
-  enum class Kind : std::uint8_t { send, close, pause, peer };
+  enum class Kind : std::uint8_t { send, close, pause, peer, authenticate };
   struct Item {
-    std::uint64_t connection;  // peer: the place in messages_
+    std::uint64_t connection;  // peer, authenticate: the place in messages_, questions_
     SharedBytes bytes;
     const char* reason;
     Kind kind;
@@ -89,14 +96,17 @@ class EffectQueue {
   void reset() {
     items_.clear();
     messages_.clear();
+    questions_.clear();
     head_ = 0;
     if (items_.capacity() > kKeptItems) std::vector<Item>().swap(items_);
     if (messages_.capacity() > kKeptItems) std::vector<effect::ToPeer>().swap(messages_);
+    if (questions_.capacity() > kKeptItems) std::vector<effect::Authenticate>().swap(questions_);
   }
 
   std::vector<Item> items_;
   std::size_t head_ = 0;
   std::vector<effect::ToPeer> messages_;
+  std::vector<effect::Authenticate> questions_;
   std::vector<std::size_t> open_blocks_;  // by shard: the place in messages_, or kNone
 };
 

@@ -36,16 +36,19 @@ const char* session_end_text(SessionEnd end) {
       return "no-connect";
     case SessionEnd::refused:
       return "refused";
+    case SessionEnd::expired:
+      return "expired";
     case SessionEnd::by_owner:
       return "closed";
   }
   return "";
 }
 
-ServerSession::ServerSession(const ServerSessionOptions& options, const Value& user,
+ServerSession::ServerSession(const ServerSessionOptions& options, const Value* user,
                              bool in_process)
     : options_(&options),
-      user_(&user),
+      user_(user),
+      asks_(user == nullptr),
       socket_(WebSocketRole::server, options.max_payload_bytes, !in_process) {
   packets_.set_max_attachment_bytes(options.max_payload_bytes);
 }
@@ -106,7 +109,7 @@ std::optional<ServerSession::Step> ServerSession::read_message(TimeMs now, Rando
   }
   switch (packets_.packet().kind) {
     case PacketKind::event:
-      if (state_ != State::waiting) return Step::event;
+      if (state_ == State::connected || state_ == State::refused) return Step::event;
       break;
     case PacketKind::engine_pong:
       on_pong(now);
@@ -127,7 +130,7 @@ std::optional<ServerSession::Step> ServerSession::read_message(TimeMs now, Rando
     case PacketKind::connect_error:
       break;
   }
-  // A packet in the wrong direction, or before CONNECT.
+  // A packet in the wrong direction, or before the sign-in.
   finish(SessionEnd::malformed_packet, WebSocketCloseCode::no_status, output);
   return Step::closed;
 }
@@ -143,6 +146,23 @@ std::optional<ServerSession::Step> ServerSession::on_connect(TimeMs now, Random&
     finish(SessionEnd::malformed_packet, WebSocketCloseCode::no_status, output);
     return Step::closed;
   }
+  if (asks_) {
+    state_ = State::authenticating;
+    return Step::authenticate;
+  }
+  greet(now, random, output);
+  return Step::connected;
+}
+
+bool ServerSession::on_authenticated(TimeMs now, Random& random, const Value& user,
+                                     Output& output) {
+  if (state_ != State::authenticating) return false;
+  user_ = &user;
+  greet(now, random, output);
+  return true;
+}
+
+void ServerSession::greet(TimeMs now, Random& random, Output& output) {
   const std::string sid = random.sid();
   std::copy_n(sid.begin(), std::min(sid.size(), sid_.size()), sid_.begin());
   Value data;
@@ -154,30 +174,33 @@ std::optional<ServerSession::Step> ServerSession::on_connect(TimeMs now, Random&
   if (user_->find("error") != nullptr) {
     state_ = State::refused;
     state_at_ = now + refusal_delay_ms;
-    send_info(false, output);
+    send_info(now, false, output);
   } else {
     state_ = State::connected;
     info_wait_ms_ = info_timeout_ms;
     state_at_ = now + info_wait_ms_;
-    send_info(true, output);
+    send_info(now, true, output);
   }
-  return Step::connected;
 }
 
 std::optional<ServerSession::Step> ServerSession::on_disconnect(TimeMs now, Output& output) {
   if (state_ == State::connected) {
     state_ = State::waiting;
     state_at_ = now + options_->connect_timeout_ms;
+    if (asks_) {
+      user_ = nullptr;
+      expires_at_ = kNever;
+    }
     return Step::disconnected;
   }
-  const bool going = state_ == State::refused;
+  const bool going = state_ == State::refused || state_ == State::authenticating;
   finish(going ? SessionEnd::peer_closed : SessionEnd::malformed_packet,
          WebSocketCloseCode::no_status, output);
   return Step::closed;
 }
 
 std::optional<ServerSession::Step> ServerSession::on_ack(Output& output) {
-  if (state_ == State::waiting) {
+  if (state_ == State::waiting || state_ == State::authenticating) {
     finish(SessionEnd::malformed_packet, WebSocketCloseCode::no_status, output);
     return Step::closed;
   }
@@ -201,6 +224,9 @@ void ServerSession::reading_resumed(TimeMs now) {
 bool ServerSession::on_time(TimeMs now, Output& output) {
   if (state_ != State::closed && now >= heartbeat_at_) run_heartbeat(now, output);
   if (state_ != State::closed && now >= state_at_) run_state_timer(now, output);
+  if (state_ != State::closed && now >= expires_at_) {
+    finish(SessionEnd::expired, WebSocketCloseCode::policy_violation, output);
+  }
   return state_ != State::closed;
 }
 
@@ -217,6 +243,7 @@ void ServerSession::run_heartbeat(TimeMs now, Output& output) {
 void ServerSession::run_state_timer(TimeMs now, Output& output) {
   switch (state_) {
     case State::waiting:
+    case State::authenticating:
       finish(SessionEnd::no_connect, WebSocketCloseCode::no_status, output);
       break;
     case State::connected:
@@ -226,7 +253,7 @@ void ServerSession::run_state_timer(TimeMs now, Output& output) {
       }
       info_wait_ms_ = std::min(2 * info_wait_ms_, info_timeout_max_ms);
       state_at_ = now + info_wait_ms_;
-      send_info(true, output);
+      send_info(now, true, output);
       break;
     case State::refused:
       send(encode_disconnect(encoding()), output);
@@ -237,12 +264,13 @@ void ServerSession::run_state_timer(TimeMs now, Output& output) {
   }
 }
 
-void ServerSession::send_info(bool ask_for_ack, Output& output) {
+void ServerSession::send_info(TimeMs now, bool ask_for_ack, Output& output) {
   Value info;
   info.set("max_payload", static_cast<std::uint64_t>(options_->max_payload_bytes));
   info.set("id", options_->broker_id);
   if (!options_->cluster_name.empty()) info.set("clusterName", options_->cluster_name);
   info.set("user", *user_);
+  if (expires_at_ != kNever) info.set("expires", std::max<std::int64_t>(0, expires_at_ - now));
   std::optional<std::uint64_t> ack_id;
   if (ask_for_ack) ack_id = infos_sent_++;
   send(encode_event(encoding(), "info", {std::move(info)}, ack_id), output);
@@ -257,6 +285,7 @@ void ServerSession::finish(SessionEnd end, WebSocketCloseCode code, Output& outp
   end_ = end;
   heartbeat_at_ = kNever;
   state_at_ = kNever;
+  expires_at_ = kNever;
   output.push_back(websocket_close_frame(code));
 }
 

@@ -1,10 +1,15 @@
 // The server's side of one connection: WebSocket framing, the Engine.IO opening, keep-alive,
 // Socket.IO's CONNECT and DISCONNECT, and the `info` that greets a client.
 //
-//   waiting --40--> connected --41--> waiting (a client may CONNECT again on the same transport)
-//      |               |
-//      |               +-- the user carries an error: refused --25 ms--> 41, closed
-//      +-- 45 s without CONNECT, no pong, malformed input, the peer's close: closed
+//   waiting --40--> authenticating --who it is--> connected --41--> waiting (a client may CONNECT
+//      |                  |                         |  |              again on the same transport)
+//      |                  |                         |  +-- the identity expires: closed, 1008
+//      |                  |                         +-- the user carries an error: refused
+//      |                  |                                                  --25 ms--> 41, closed
+//      +------------------+-- 45 s without being signed in, no pong, malformed input, the peer's
+//                             close: closed
+//
+// With a user that is known from the start, `authenticating` is passed over.
 //
 // Everything but events is handled here. What is to be sent is appended to the caller's Output,
 // framed and in order; the caller sends it before anything of its own. Handles hostile input:
@@ -14,6 +19,7 @@
 // from `event` until the next call of next().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -50,8 +56,9 @@ enum class SessionEnd : std::uint8_t {
   too_big,           // a message beyond max_payload
   malformed_packet,
   keep_alive,  // no pong in time
-  no_connect,  // no CONNECT in time
+  no_connect,  // not signed in in time
   refused,     // the user carries an error
+  expired,     // the identity has expired
   by_owner,    // close() was called
 };
 // For logs and metrics; a string literal.
@@ -62,25 +69,32 @@ class ServerSession {
   using Output = std::vector<SharedBytes>;
   enum class Step : std::uint8_t {
     need_more,     // everything fed was handled
+    authenticate,  // packet() holds CONNECT: on_authenticated() is to tell who it is
     connected,     // CONNECT was accepted: encoding() and sid() are known
     event,         // packet() holds it
     disconnected,  // the client sent DISCONNECT; the transport stays
     closed,        // close the transport after flushing; end() tells why
   };
 
-  // `options` and `user` must outlive the session. `user` travels in `info`; one with an `error` is
-  // told so and disconnected. `in_process`: unmasked frames are taken, too.
-  ServerSession(const ServerSessionOptions& options, const Value& user, bool in_process);
+  // `options` and the user must outlive the session. The user travels in `info`; one with an
+  // `error` is told so and disconnected. Null: who it is is asked for at each CONNECT.
+  // `in_process`: unmasked frames are taken, too.
+  ServerSession(const ServerSessionOptions& options, const Value* user, bool in_process);
 
   // The transport is open: sends Engine.IO's opening.
   void open(TimeMs now, Random& random, Output& output);
   // Hands in what was read; unmasked in place. Call next() until need_more or closed.
   void feed(std::span<std::uint8_t> bytes) { socket_.feed(bytes); }
   Step next(TimeMs now, Random& random, Output& output);
+  // The answer to `authenticate`, which may come later. Returns true when the client is connected
+  // now, false when nothing was asked (any more).
+  bool on_authenticated(TimeMs now, Random& random, const Value& user, Output& output);
+  // When a client that is connected stops being who it is; nullopt: never.
+  void set_expiry(std::optional<TimeMs> at) { expires_at_ = at.value_or(kNever); }
   // Runs timers that are due; returns false when the session is closed.
   bool on_time(TimeMs now, Output& output);
   // When on_time has something to do next.
-  TimeMs deadline() const { return heartbeat_at_ < state_at_ ? heartbeat_at_ : state_at_; }
+  TimeMs deadline() const { return std::min({heartbeat_at_, state_at_, expires_at_}); }
   // Ends the session with a WebSocket close frame.
   void close(WebSocketCloseCode code, Output& output);
   // The caller did not read from the transport for a while: a pong that is due gets its time anew.
@@ -99,21 +113,23 @@ class ServerSession {
   static constexpr std::int64_t refusal_delay_ms = 25;
 
  private:
-  enum class State : std::uint8_t { waiting, connected, refused, closed };
+  enum class State : std::uint8_t { waiting, authenticating, connected, refused, closed };
   static constexpr TimeMs kNever = std::numeric_limits<TimeMs>::max();
 
   std::optional<Step> read_message(TimeMs now, Random& random, Output& output);
   std::optional<Step> on_connect(TimeMs now, Random& random, Output& output);
   std::optional<Step> on_disconnect(TimeMs now, Output& output);
   std::optional<Step> on_ack(Output& output);
+  void greet(TimeMs now, Random& random, Output& output);
   void on_pong(TimeMs now);
   void run_heartbeat(TimeMs now, Output& output);
   void run_state_timer(TimeMs now, Output& output);
-  void send_info(bool ask_for_ack, Output& output);
+  void send_info(TimeMs now, bool ask_for_ack, Output& output);
   void finish(SessionEnd end, WebSocketCloseCode code, Output& output);
 
   const ServerSessionOptions* options_;
-  const Value* user_;
+  const Value* user_;  // null: not known (yet)
+  const bool asks_;    // who it is, at each CONNECT
   WebSocketReader socket_;
   PacketReader packets_;
   State state_ = State::waiting;
@@ -123,6 +139,7 @@ class ServerSession {
   std::uint32_t infos_sent_ = 0;  // their acknowledgement ids count from 0
   TimeMs heartbeat_at_ = kNever;  // the next ping, or the latest time for a pong
   TimeMs state_at_ = kNever;      // CONNECT due, `info` again, or the disconnect after a refusal
+  TimeMs expires_at_ = kNever;    // who it is
   TimeMs info_since_ = 0;         // when the first `info` of this CONNECT was sent
   std::int64_t info_wait_ms_ = 0;
   std::array<char, 20> sid_{};

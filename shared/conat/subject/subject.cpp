@@ -135,6 +135,20 @@ bool pattern_covers(std::string_view outer, std::string_view inner) {
   return given.at_end();
 }
 
+bool patterns_overlap(std::string_view one, std::string_view other) {
+  TokenReader left(one);
+  TokenReader right(other);
+  while (left.next()) {
+    if (!right.next()) return false;
+    const bool left_rest = left.token() == ">" && left.at_end();
+    const bool right_rest = right.token() == ">" && right.at_end();
+    // What is left of the other has at least this token, which `>` matches with all that follow.
+    if (left_rest || right_rest) return true;
+    if (left.token() != "*" && right.token() != "*" && left.token() != right.token()) return false;
+  }
+  return right.at_end();
+}
+
 std::vector<std::string_view> split_tokens(std::string_view subject) {
   std::vector<std::string_view> tokens;
   TokenReader reader(subject);

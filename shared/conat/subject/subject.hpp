@@ -18,6 +18,8 @@ bool is_valid_pattern(std::string_view pattern);
 bool pattern_matches(std::string_view pattern, std::string_view subject);
 // True when every subject that `inner` matches is matched by `outer` too.
 bool pattern_covers(std::string_view outer, std::string_view inner);
+// True when some subject is matched by both.
+bool patterns_overlap(std::string_view one, std::string_view other);
 // Whether a pattern has a token '*' or '>'; without one it matches only itself.
 bool has_wildcards(std::string_view pattern);
 std::vector<std::string_view> split_tokens(std::string_view subject);

@@ -242,20 +242,21 @@ TEST_CASE("the broker's own clients are not masked and not limited", "[broker]")
 TEST_CASE("rights that the name does not tell", "[broker]") {
   World world;
   Handshake handshake;
-  handshake.user = json(R"({"account_id":"a"})");
+  handshake.identity = Identity{};
+  handshake.identity->user = json(R"({"account_id":"a"})");
   SECTION("none") {
     const auto client = world.client(any_encoding(), 0, handshake);
     client->connect();
     CHECK(client->subscribe("sys.x", "q").find("code")->integer_or(0) == 403);
   }
   SECTION("an admin") {
-    handshake.rights.is_admin = true;
+    handshake.identity->rights.is_admin = true;
     const auto client = world.client(any_encoding(), 0, handshake);
     client->connect();
     CHECK(client->subscribe("sys.x", "q") == json(R"({"status":"added"})"));
   }
   SECTION("everything: a configured anonymous user") {
-    handshake.rights.everything = true;
+    handshake.identity->rights.everything = true;
     const auto client = world.client(any_encoding(), 0, handshake);
     client->connect();
     CHECK(client->subscribe("anything.>", "q") == json(R"({"status":"added"})"));

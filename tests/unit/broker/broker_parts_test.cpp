@@ -17,7 +17,7 @@ namespace {
 
 std::unique_ptr<Connection> connection() {
   static const ServerSessionOptions options;
-  return std::make_unique<Connection>(options, Handshake{}, 0);
+  return std::make_unique<Connection>(options, Handshake{"", Identity{}, false}, 0);
 }
 
 using Ids = std::vector<std::uint64_t>;

@@ -104,13 +104,14 @@ class World {
   Broker& broker(ShardIndex shard = 0) { return *brokers[shard]; }
 
   std::unique_ptr<TestClient> client(PacketEncoding encoding = PacketEncoding::text,
-                                     ShardIndex shard = 0, Handshake handshake = {}) {
+                                     ShardIndex shard = 0,
+                                     Handshake handshake = {"", Identity{}, false}) {
     return std::make_unique<TestClient>(*this, shard, std::move(handshake), encoding);
   }
   std::unique_ptr<TestClient> user_client(std::string_view user,
                                           PacketEncoding encoding = PacketEncoding::text) {
     Handshake handshake;
-    handshake.user = json(user);
+    handshake.identity = Identity{json(user), {}, {}};
     return client(encoding, 0, std::move(handshake));
   }
 
@@ -139,6 +140,14 @@ class World {
     while (deliver_mail_at_once && deliver_mail()) {
     }
   }
+  // Answers the first question.
+  void answer(Identity identity) {
+    REQUIRE_FALSE(questions.empty());
+    const ConnectionId asked = questions.front().connection;
+    questions.pop_front();
+    for (const auto& one : brokers) one->on_authenticated(now, asked, identity);
+    settle();
+  }
   // Moves the clock, running every timer at its time.
   void advance(std::int64_t ms) {
     const TimeMs end = now + ms;
@@ -160,6 +169,7 @@ class World {
   bool deliver_mail_at_once = true;
   bool write_at_once = true;  // what is sent leaves the queue immediately
   std::map<ConnectionId, TestClient*> clients;
+  std::deque<effect::Authenticate> questions;  // not answered yet
 
  private:
   void carry_out(ShardIndex shard, BrokerEffect& effect) {
@@ -186,6 +196,8 @@ class World {
     } else if (auto* to_peer = std::get_if<effect::ToPeer>(&effect)) {
       REQUIRE(to_peer->shard != shard);
       mail[shard * brokers.size() + to_peer->shard].push_back(std::move(to_peer->message));
+    } else if (auto* asked = std::get_if<effect::Authenticate>(&effect)) {
+      questions.push_back(std::move(*asked));
     }
   }
   TestClient& client_of(ConnectionId id) {

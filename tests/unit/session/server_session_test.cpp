@@ -10,8 +10,10 @@ namespace {
 
 // A session with the bytes of a client; what it sends is shown as text.
 struct Bench {
+  struct Asks {};
+  explicit Bench(Asks) : session(options, nullptr, false) { session.open(now, random, output); }
   explicit Bench(Value of_user = Value(), ServerSessionOptions with = {})
-      : user(std::move(of_user)), options(std::move(with)), session(options, user, false) {
+      : user(std::move(of_user)), options(std::move(with)), session(options, &user, false) {
     session.open(now, random, output);
   }
 
@@ -62,7 +64,7 @@ struct Bench {
   TimeMs now = 0;
   Random random{7};
   const Value user;
-  const ServerSessionOptions options;
+  const ServerSessionOptions options{};
   ServerSession session;
   ServerSession::Output output;
 };
@@ -230,6 +232,114 @@ TEST_CASE("a user with an error is told, then disconnected", "[server_session]")
   CHECK_FALSE(bench.advance_to(25));
   CHECK(bench.sent() == Texts{"41", "close 1005"});
   CHECK(bench.session.end() == SessionEnd::refused);
+}
+
+TEST_CASE("a user that has to be asked for", "[server_session]") {
+  Bench bench(Bench::Asks{});
+  bench.sent();
+  CHECK(bench.text("40{\"token\":\"x\"}") == Steps{Step::authenticate});
+  CHECK(bench.session.packet().argument_count == 1);
+  CHECK(bench.sent().empty());
+  CHECK(bench.session.sid().empty());
+  CHECK(bench.session.encoding() == PacketEncoding::text);
+  const Value user = user_of("account_id", "a");
+  const auto answer = [&](const Value& with) {
+    return bench.session.on_authenticated(bench.now, bench.random, with, bench.output);
+  };
+  SECTION("is greeted when it is known") {
+    bench.now = 20'000;
+    CHECK(answer(user));
+    const Texts sent = bench.sent();
+    REQUIRE(sent.size() == 2);
+    CHECK(sent[0] == "40{\"sid\":\"" + std::string(bench.session.sid()) + "\"}");
+    CHECK(sent[1] ==
+          "420[\"info\",{\"max_payload\":8000000,\"id\":\"0\",\"user\":{\"account_id\":\"a\"}}]");
+    CHECK(bench.text("42[\"stats\",{}]") == Steps{Step::event});
+    CHECK_FALSE(answer(user));  // was not asked
+    CHECK(bench.sent().empty());
+  }
+  SECTION("is asked for again at the next CONNECT") {
+    CHECK(answer(user));
+    bench.session.set_expiry(1'000'000);
+    CHECK(bench.text("41") == Steps{Step::disconnected});
+    CHECK_FALSE(answer(user));
+    bench.sent();
+    CHECK(bench.text("40") == Steps{Step::authenticate});
+    CHECK(bench.session.packet().argument_count == 0);
+    CHECK(answer(Value()));
+    CHECK(bench.sent().back() == kInfo0);  // the former expiry is gone
+  }
+  SECTION("is refused") {
+    CHECK(answer(Value(Value::Map{{"error", Value("Error: no")}, {"code", Value(401)}})));
+    CHECK(bench.sent().back() ==
+          "42[\"info\",{\"max_payload\":8000000,\"id\":\"0\",\"user\":{\"error\":\"Error: no\","
+          "\"code\":401}}]");
+    CHECK_FALSE(bench.advance_to(25));
+    CHECK(bench.sent() == Texts{"41", "close 1005"});
+    CHECK(bench.session.end() == SessionEnd::refused);
+  }
+  SECTION("has the time of a CONNECT, no more") {
+    bench.advance_to(25'000);
+    bench.text("3");
+    CHECK(bench.advance_to(44'999));
+    CHECK_FALSE(bench.advance_to(45'000));
+    CHECK(bench.session.end() == SessionEnd::no_connect);
+    bench.sent();
+    CHECK_FALSE(answer(user));
+    CHECK(bench.sent().empty());
+  }
+  SECTION("must not send events meanwhile") {
+    CHECK(bench.text("42[\"stats\",{}]") == Steps{Step::closed});
+    CHECK(bench.session.end() == SessionEnd::malformed_packet);
+    CHECK_FALSE(answer(user));
+  }
+  SECTION("nor CONNECT again, nor acknowledge what was not sent") {
+    CHECK(bench.text(GENERATE("40", "430[]")) == Steps{Step::closed});
+    CHECK(bench.session.end() == SessionEnd::malformed_packet);
+  }
+  SECTION("may think better of it") {
+    CHECK(bench.text("41") == Steps{Step::closed});
+    CHECK(bench.session.end() == SessionEnd::peer_closed);
+  }
+  SECTION("may answer pings meanwhile, and try other namespaces") {
+    CHECK(bench.advance_to(25'000));
+    CHECK(bench.sent() == Texts{"2"});
+    CHECK(bench.text("3").empty());
+    CHECK(bench.text("40/other,").empty());
+    CHECK(bench.sent() == Texts{"44/other,{\"message\":\"Invalid namespace\"}"});
+    CHECK(answer(user));
+  }
+}
+
+TEST_CASE("an expiry is announced and kept", "[server_session]") {
+  Bench bench(user_of("account_id", "a"));
+  bench.session.set_expiry(12'000);
+  bench.now = 2000;
+  bench.text("40");
+  CHECK(bench.sent().back() ==
+        "420[\"info\",{\"max_payload\":8000000,\"id\":\"0\",\"user\":{\"account_id\":\"a\"},"
+        "\"expires\":10000}]");
+  bench.text("430[]");
+  CHECK(bench.session.deadline() == 12'000);
+  CHECK(bench.advance_to(11'999));
+  SECTION("to the millisecond, without DISCONNECT") {
+    CHECK_FALSE(bench.advance_to(12'000));
+    CHECK(bench.sent() == Texts{"close 1008"});
+    CHECK(bench.session.end() == SessionEnd::expired);
+    CHECK(std::string(session_end_text(bench.session.end())) == "expired");
+  }
+  SECTION("unless it is put off") {
+    bench.session.set_expiry(20'000);
+    CHECK(bench.advance_to(19'999));
+    CHECK(bench.sent().empty());
+    CHECK_FALSE(bench.advance_to(20'000));
+    CHECK(bench.sent() == Texts{"close 1008"});
+  }
+  SECTION("or taken away") {
+    bench.session.set_expiry(std::nullopt);
+    CHECK(bench.session.deadline() == 25'000);
+    CHECK(bench.advance_to(25'000));
+  }
 }
 
 TEST_CASE("other namespaces are refused, the connection stays", "[server_session]") {
