@@ -1,3 +1,4 @@
+/// <reference path="./oldest.d.ts" />
 // The real `socket.io-client` from npm, in the newest and in the oldest version 4, with the parser that it brings and
 // with `socket.io-msgpack-parser`. Nothing here knows how Conat works inside, only Socket.IO and the events of the protocol.
 import { io as newest } from "socket.io-client";
