@@ -105,6 +105,56 @@ describe("limits", () => {
   }
 });
 
+describe("connections beyond the limit", () => {
+  let broker: Broker;
+  before(async () => (broker = await Broker.start("--shards", "2", "--max-connections-per-user", "2", "--no-persist")));
+  after(() => broker.stop());
+
+  it("are accepted, told why without a request for an acknowledgement, sent away with 41 and closed", { timeout: 180_000 }, async () => {
+    using first = await RawConnection.connected(broker.address);
+    using second = await RawConnection.connected(broker.address);
+    {
+      using third = await RawConnection.open(broker.address);
+      await third.next();
+      third.send("40");
+      assert.match(await third.text(), /^40\{"sid":"[A-Za-z0-9_-]{20}"\}$/);
+      const info = await third.text();
+      const begin = performance.now();
+      assert.match(info, /^42\["info",\{"max_payload":8000000,"id":"[^"]+","user":\{"error":"[^"]+","code":429\}\}\]$/);
+      // Nothing that it asks for meanwhile is done.
+      third.send('420["subscribe",{"subject":"a","queue":"q"}]');
+      let frame = await third.text();
+      if (frame.startsWith("42[")) frame = await third.text(); // the event `permission`
+      if (frame.startsWith("430")) {
+        assert.match(frame, /^430\[\{"error":"[^"]+"(,"code":\d+)?\}\]$/);
+        frame = await third.text();
+      }
+      assert.equal(frame, "41");
+      assert.ok(performance.now() - begin < 10_000);
+      assert.equal(await third.closeCode(), 1005);
+    }
+    for (const variant of variants) {
+      const client = SocketIoClient.prepare(variant, broker.address);
+      const gone = client.once<[reason: string]>("disconnect");
+      client.socket.connect();
+      const { user } = await client.infos.next();
+      assert.equal((user as { code?: unknown }).code, 429);
+      assert.equal((await gone)[0], "io server disconnect"); // after which it stays away
+      client.close();
+    }
+    second.close();
+    await until("there is room again", async () => {
+      using third = await RawConnection.open(broker.address);
+      await third.next();
+      third.send("40");
+      await third.next();
+      return /"user":null/.test(await third.text());
+    });
+    first.send('420["subscriptions",null]');
+    assert.equal(await first.text(), "430[[]]");
+  });
+});
+
 describe("time", { concurrency: true }, () => {
   let broker: Broker;
   let quick: Broker; // with pings that one need not wait for
