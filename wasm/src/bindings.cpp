@@ -28,6 +28,8 @@ void bind_client(emscripten::class_<Handle>& fabric) {
       .function("close", &Handle::close)
       .function("wake", &Handle::wake)
       .function("setAuth", &Handle::set_auth)
+      .function("renewAuth", &Handle::renew_auth)
+      .function("renewalFailed", &Handle::renewal_failed)
       .function("onTransportOpen", &Handle::on_transport_open)
       .function("onTransportClosed", &Handle::on_transport_closed)
       .function("dropTransport", &Handle::drop_transport)
@@ -99,7 +101,8 @@ void bind_sockets(emscripten::class_<Handle>& fabric) {
 
 EMSCRIPTEN_BINDINGS(conat) {
   emscripten::class_<Handle> fabric("Fabric");
-  fabric.constructor<const std::string&, bool, bool, double, double, double, const std::string&>();
+  fabric.constructor<const std::string&, bool, bool, double, double, double, bool,
+                     const std::string&>();
   bind_memory(fabric);
   bind_client(fabric);
   bind_stores(fabric);

@@ -21,7 +21,7 @@ PayloadEncoding payload_encoding(std::uint32_t number) {
 }
 
 ClientOptions client_options(const std::string& inbox_prefix, bool text_packets, bool reconnection,
-                             double delay_ms, double delay_max_ms, double factor) {
+                             double delay_ms, double delay_max_ms, double factor, bool renew_auth) {
   ClientOptions options;
   options.inbox_prefix = inbox_prefix;
   options.encoding = text_packets ? PacketEncoding::text : PacketEncoding::msgpack;
@@ -29,6 +29,7 @@ ClientOptions client_options(const std::string& inbox_prefix, bool text_packets,
   options.reconnection_delay_ms = milliseconds(delay_ms);
   options.reconnection_delay_max_ms = milliseconds(delay_max_ms);
   options.randomization_factor = factor;
+  options.renew_auth = renew_auth;
   return options;
 }
 
@@ -47,9 +48,9 @@ bool ends_batch(const FabricEffect& effect) {
 
 FabricHandle::FabricHandle(const std::string& inbox_prefix, bool text_packets, bool reconnection,
                            double reconnection_delay_ms, double reconnection_delay_max_ms,
-                           double randomization_factor, const std::string& seed)
+                           double randomization_factor, bool renew_auth, const std::string& seed)
     : fabric_(client_options(inbox_prefix, text_packets, reconnection, reconnection_delay_ms,
-                             reconnection_delay_max_ms, randomization_factor),
+                             reconnection_delay_max_ms, randomization_factor, renew_auth),
               random_from(seed)) {}
 
 // ---- memory ----
@@ -124,6 +125,15 @@ void FabricHandle::set_auth(std::uint32_t length) {
   fabric_.client().set_auth(take_value(length));
 }
 
+void FabricHandle::renew_auth(double now, std::uint32_t length) {
+  window_used_ = 0;
+  fabric_.client().renew_auth(milliseconds(now), take_value(length));
+}
+
+void FabricHandle::renewal_failed(double now) {
+  fabric_.client().renewal_failed(milliseconds(now));
+}
+
 void FabricHandle::on_transport_open(double now) {
   fabric_.client().on_transport_open(milliseconds(now));
 }
@@ -185,14 +195,15 @@ Answer FabricHandle::publish_now(double now, std::uint32_t subject_length,
 
 Answer FabricHandle::request(double now, std::uint32_t subject_length, std::uint32_t headers_length,
                              std::uint32_t raw_length, std::uint32_t encoding, double timeout_ms,
-                             bool wait_for_interest, bool many, std::uint32_t max_messages,
-                             bool null_ends) {
+                             bool wait_for_interest, bool many, double max_wait_ms,
+                             std::uint32_t max_messages, bool null_ends) {
   window_used_ = 0;
   const std::string_view subject = take_text(subject_length);
   RequestOptions options;
   options.timeout_ms = milliseconds(timeout_ms);
   options.wait_for_interest = wait_for_interest;
   options.many = many;
+  options.max_wait_ms = milliseconds(max_wait_ms);
   options.max_messages = max_messages;
   options.null_ends = null_ends;
   return answer(fabric_.client().request(milliseconds(now), owner, subject,

@@ -40,7 +40,7 @@ class FabricHandle {
   // `seed`: 32 bytes from a cryptographic source. Times in ms.
   FabricHandle(const std::string& inbox_prefix, bool text_packets, bool reconnection,
                double reconnection_delay_ms, double reconnection_delay_max_ms,
-               double randomization_factor, const std::string& seed);
+               double randomization_factor, bool renew_auth, const std::string& seed);
 
   // ---- memory ----
   // Of this object, for the plain exports in hot_path.cpp.
@@ -63,6 +63,9 @@ class FabricHandle {
   void wake(double now);
   // Window: the auth object as MessagePack; length 0 for none.
   void set_auth(std::uint32_t length);
+  // The answers to auth_needed. Window: as set_auth.
+  void renew_auth(double now, std::uint32_t length);
+  void renewal_failed(double now);
   void on_transport_open(double now);
   // Window: the WebSocket message.
   void on_transport_message(double now, bool binary, std::uint32_t length);
@@ -85,7 +88,8 @@ class FabricHandle {
   // Returns the CallId of reply records to come.
   Answer request(double now, std::uint32_t subject_length, std::uint32_t headers_length,
                  std::uint32_t raw_length, std::uint32_t encoding, double timeout_ms,
-                 bool wait_for_interest, bool many, std::uint32_t max_messages, bool null_ends);
+                 bool wait_for_interest, bool many, double max_wait_ms, std::uint32_t max_messages,
+                 bool null_ends);
   void cancel(double call);
   // Returns the CallId of an interest_done record to come.
   Answer wait_for_interest(double now, const std::string& subject, double timeout_ms);
@@ -162,7 +166,8 @@ class FabricHandle {
   // Window: headers, payload. Returns the CallId of socket_reply records to come.
   Answer socket_request(double now, std::uint32_t socket, std::uint32_t headers_length,
                         std::uint32_t raw_length, std::uint32_t encoding, double timeout_ms,
-                        bool wait_for_interest, bool many, std::uint32_t max_messages);
+                        bool wait_for_interest, bool many, double max_wait_ms,
+                        std::uint32_t max_messages);
   void socket_cancel(double call);
   void socket_close(double now, std::uint32_t socket);
   void socket_end(double now, std::uint32_t socket, double timeout_ms);

@@ -84,12 +84,13 @@ Answer FabricHandle::socket_write(double now, std::uint32_t socket, std::uint32_
 Answer FabricHandle::socket_request(double now, std::uint32_t socket, std::uint32_t headers_length,
                                     std::uint32_t raw_length, std::uint32_t encoding,
                                     double timeout_ms, bool wait_for_interest, bool many,
-                                    std::uint32_t max_messages) {
+                                    double max_wait_ms, std::uint32_t max_messages) {
   window_used_ = 0;
   RequestOptions options;
   options.timeout_ms = milliseconds(timeout_ms);
   options.wait_for_interest = wait_for_interest;
   options.many = many;
+  options.max_wait_ms = milliseconds(max_wait_ms);
   options.max_messages = max_messages;
   return answer(fabric_.sockets().request(
       milliseconds(now), socket, take_data(headers_length, raw_length, encoding), options));

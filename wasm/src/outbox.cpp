@@ -134,6 +134,17 @@ void Outbox::write(client_effect::InfoReceived effect) {
   writer_.end();
 }
 
+void Outbox::write(client_effect::AuthNeeded) {
+  writer_.begin(Record::auth_needed);
+  writer_.end();
+}
+
+void Outbox::write(client_effect::MessageDiscarded effect) {
+  writer_.begin(Record::message_discarded);
+  writer_.text(effect.subject);
+  writer_.end();
+}
+
 // ---- messaging ----
 
 void Outbox::write(client_effect::SubscribeDone effect) {
@@ -175,6 +186,12 @@ void Outbox::write(client_effect::ReplyArrived effect) {
   writer_.begin(Record::reply);
   writer_.f64(static_cast<double>(effect.call));
   reply(std::move(effect.reply), effect.last);
+  writer_.end();
+}
+
+void Outbox::write(client_effect::RequestDelivered effect) {
+  writer_.begin(Record::request_delivered);
+  writer_.f64(static_cast<double>(effect.call));
   writer_.end();
 }
 
@@ -327,6 +344,13 @@ void Outbox::write(socket_effect::ReplyArrived effect) {
   writer_.u32(effect.socket);
   writer_.f64(static_cast<double>(effect.call));
   reply(std::move(effect.reply), effect.last);
+  writer_.end();
+}
+
+void Outbox::write(socket_effect::RequestDelivered effect) {
+  writer_.begin(Record::socket_request_delivered);
+  writer_.u32(effect.socket);
+  writer_.f64(static_cast<double>(effect.call));
   writer_.end();
 }
 

@@ -29,6 +29,9 @@
 //     reply                 call, flag last, flag ok, text subject and data | error
 //     interest_done         call, flag ok, flag interest | error
 //     server_answered       call, flag ok, blob answer (MessagePack) | error
+//     request_delivered     call
+//     auth_needed           nothing
+//     message_discarded     text subject
 //     dkv_opened            id dkv, flag ok, [error]
 //     dkv_change            id dkv, text key, value, value previous
 //     dkv_rejected          id dkv, text key, value, error
@@ -42,6 +45,7 @@
 //     socket_request        id socket, text reply_subject, data
 //     socket_drained        id socket
 //     socket_reply          id socket, call, flag last, flag ok, text subject and data | error
+//     socket_request_delivered  id socket, call
 //     socket_ended          id socket
 //     socket_server_state   id server, u8 SocketState, flag ok, [error]
 //     socket_server_needed  id socket
@@ -111,11 +115,14 @@ class Outbox {
   void write(client_effect::CloseTransport effect);
   void write(client_effect::StateChanged effect);
   void write(client_effect::InfoReceived effect);
+  void write(client_effect::AuthNeeded effect);
+  void write(client_effect::MessageDiscarded effect);
   void write(client_effect::SubscribeDone effect);
   void write(client_effect::SubscriptionEnded effect);
   void write(client_effect::MessageArrived effect);
   void write(client_effect::PublishDone effect);
   void write(client_effect::ReplyArrived effect);
+  void write(client_effect::RequestDelivered effect);
   void write(client_effect::InterestDone effect);
   void write(client_effect::ServerAnswered effect);
   void write(socket_effect::ServerStateChanged effect);
@@ -127,6 +134,7 @@ class Outbox {
   void write(socket_effect::Request effect);
   void write(socket_effect::Drained effect);
   void write(socket_effect::ReplyArrived effect);
+  void write(socket_effect::RequestDelivered effect);
   void write(socket_effect::Ended effect);
   void write(dkv_effect::Opened effect);
   void write(dkv_effect::Change effect);

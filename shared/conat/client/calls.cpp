@@ -60,6 +60,7 @@ Result<CallId> Calls::request(TimeMs now, Owner owner, std::string_view subject,
   call.max_messages = options.max_messages;
   call.null_ends = options.null_ends;
   call.timeout_ms = options.timeout_ms;
+  call.max_wait_ms = options.max_wait_ms;
   call.subject = std::string(subject);
   call.message = std::move(message);
   call.token = random_.id();
@@ -378,6 +379,12 @@ void Calls::on_acknowledged(TimeMs now, CallId id, Call& call) {
   if (call.kind == Kind::publish) return succeed(id, call);
   call.stage = Stage::replies;
   release_message(call);
+  if (!call.many) return;
+  effects_.push(client_effect::RequestDelivered{call.owner, id});
+  if (call.max_wait_ms == 0) return;
+  call.timeout_ms = call.max_wait_ms;
+  call.deadline = now + call.timeout_ms;
+  arm(id, call, *call.deadline);
 }
 
 void Calls::on_nobody(TimeMs now, CallId id, Call& call) {

@@ -96,6 +96,7 @@ class Calls {
     bool wants_answer_now = false;  // interest with timeout 0
     ServerQuestion question = ServerQuestion::subscriptions;
     std::int64_t timeout_ms = 0;
+    std::int64_t max_wait_ms = 0;    // with `many`: between replies; 0: timeout_ms
     std::optional<TimeMs> deadline;  // the end; none before sign-in
     std::optional<TimeMs> alarm;     // the entry of the heap that counts
     std::string subject;

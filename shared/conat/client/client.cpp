@@ -14,6 +14,8 @@ void Client::connect(TimeMs now) { impl_->connect(now); }
 void Client::disconnect(TimeMs now) { impl_->disconnect(now); }
 void Client::close(TimeMs) { impl_->close(); }
 void Client::set_auth(Value auth) { impl_->options_.auth = std::move(auth); }
+void Client::renew_auth(TimeMs now, Value auth) { impl_->renew_auth(now, std::move(auth)); }
+void Client::renewal_failed(TimeMs now) { impl_->renewal_failed(now); }
 void Client::wake(TimeMs now) { impl_->wake(now); }
 void Client::drop_transport(TimeMs now) { impl_->drop_transport(now); }
 

@@ -42,6 +42,9 @@ struct ClientOptions {
   std::string inbox_prefix = "_INBOX";
   PacketEncoding encoding = PacketEncoding::msgpack;
   Value auth;  // Socket.IO `auth` object; null for none. Replaceable with set_auth.
+  // Whether the shell answers AuthNeeded: then an identity that expires is renewed in time, without
+  // a new connection.
+  bool renew_auth = false;
   bool reconnection = true;
   std::int64_t reconnection_delay_ms = 500;
   std::int64_t reconnection_delay_max_ms = 15'000;
@@ -62,11 +65,12 @@ struct PublishOptions {
 };
 
 struct RequestOptions {
-  std::int64_t timeout_ms = 0;
+  std::int64_t timeout_ms = 0;  // 0: the client's default
   bool wait_for_interest = false;
-  // requestMany: replies keep coming until a `null` payload, `max_messages`, or `timeout_ms`
-  // without one.
+  // requestMany: replies keep coming until a `null` payload, `max_messages`, or `max_wait_ms`
+  // without one. Then `timeout_ms` is for the delivery only.
   bool many = false;
+  std::int64_t max_wait_ms = 0;    // 0: timeout_ms
   std::uint32_t max_messages = 0;  // 0: no bound
   // With `many`: whether a `null` payload is the last one. Off for callers of several services, any
   // of which may answer null.
@@ -100,6 +104,14 @@ struct InfoReceived {
   bool signed_in;  // false: info.user.error; the client retries with backoff
 };
 
+// The server's `info` said that the identity expires, and 80 % of that time are over: answer with
+// renew_auth() or renewal_failed(). Only with ClientOptions::renew_auth.
+struct AuthNeeded {};
+// Chunks of a message were missing; the rest was discarded.
+struct MessageDiscarded {
+  std::string subject;
+};
+
 // ---- for an owner ----
 // The server confirmed a subscription, or refused it (then the subscription is gone).
 struct SubscribeDone {
@@ -131,6 +143,11 @@ struct ReplyArrived {
   Result<Message> reply;
   bool last;
 };
+// A request with `many` has reached somebody; its replies are on their way.
+struct RequestDelivered {
+  Owner owner;
+  CallId call;
+};
 struct InterestDone {
   Owner owner;
   CallId call;
@@ -146,9 +163,10 @@ struct ServerAnswered {
 
 using ClientEffect = std::variant<
     client_effect::OpenTransport, client_effect::SendMessages, client_effect::CloseTransport,
-    client_effect::StateChanged, client_effect::InfoReceived, client_effect::SubscribeDone,
-    client_effect::SubscriptionEnded, client_effect::MessageArrived, client_effect::PublishDone,
-    client_effect::ReplyArrived, client_effect::InterestDone, client_effect::ServerAnswered>;
+    client_effect::StateChanged, client_effect::InfoReceived, client_effect::AuthNeeded,
+    client_effect::MessageDiscarded, client_effect::SubscribeDone, client_effect::SubscriptionEnded,
+    client_effect::MessageArrived, client_effect::PublishDone, client_effect::ReplyArrived,
+    client_effect::RequestDelivered, client_effect::InterestDone, client_effect::ServerAnswered>;
 
 struct ClientStatistics {
   struct Direction {
@@ -172,7 +190,13 @@ class Client {
   void disconnect(TimeMs now);  // stays disconnected until connect()
   void close(TimeMs now);       // final; every pending call is answered with `closed`
   void set_auth(Value auth);    // used from the next connect on
-  // The network is back or the tab woke up: reconnect at once instead of after the backoff.
+  // Answers AuthNeeded: sends `auth` to the server, and uses it for later connects too. Without a
+  // connection it does no more than set_auth.
+  void renew_auth(TimeMs now, Value auth);
+  // Answers AuthNeeded: none could be made. It is asked for again after a while.
+  void renewal_failed(TimeMs now);
+  // The network is back or the tab woke up: reconnect at once instead of after the backoff, and
+  // begin an attempt anew that has got nowhere for a while.
   void wake(TimeMs now);
   // Cuts the connection as a broken network would: it comes back after the backoff.
   void drop_transport(TimeMs now);

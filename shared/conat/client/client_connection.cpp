@@ -24,7 +24,8 @@ Client::Impl::Impl(ClientOptions options, Random random)
       subscriptions_(effects_, outgoing_, random.fork(), inbox_ + ".*"),
       calls_(effects_, outgoing_, random.fork(), inbox_, statistics_),
       backoff_(options_.reconnection_delay_ms, options_.reconnection_delay_max_ms,
-               options_.randomization_factor) {}
+               options_.randomization_factor),
+      renewal_backoff_(limits::client_renewal_retry_ms, limits::client_renewal_retry_max_ms, 0.5) {}
 
 void Client::Impl::connect(TimeMs now) {
   if (state_ == ClientState::closed || phase_ == Phase::opening || phase_ == Phase::open) return;
@@ -33,8 +34,7 @@ void Client::Impl::connect(TimeMs now) {
     check_at_ = now + limits::client_subscriptions_check_ms;
   }
   backoff_.reset();
-  phase_until_ = now + limits::client_connect_timeout_ms;
-  open_transport();
+  open_transport(now);
 }
 
 void Client::Impl::disconnect(TimeMs now) {
@@ -58,6 +58,7 @@ void Client::Impl::close() {
   permissions_.clear();
   refused_until_.reset();
   statistics_at_.reset();
+  renew_at_.reset();
   check_at_.reset();
   calls_.close();
   subscriptions_.close();
@@ -65,10 +66,13 @@ void Client::Impl::close() {
 }
 
 void Client::Impl::wake(TimeMs now) {
+  if (phase_ == Phase::opening && now - opening_since_ >= limits::client_stuck_opening_ms) {
+    lose(now, true);
+    phase_ = Phase::waiting;
+  }
   if (phase_ != Phase::waiting) return;
   backoff_.reset();
-  phase_until_ = now + limits::client_connect_timeout_ms;
-  open_transport();
+  open_transport(now);
 }
 
 void Client::Impl::drop_transport(TimeMs now) {
@@ -126,10 +130,13 @@ void Client::Impl::on_time(TimeMs now) {
                                                (refused_until_ && now >= *refused_until_)));
   if (late) fail_connection(now, true);
   if (phase_ == Phase::waiting && now >= phase_until_) {
-    phase_until_ = now + limits::client_connect_timeout_ms;
-    open_transport();
+    open_transport(now);
   }
   if (statistics_at_ && now >= *statistics_at_) send_statistics(now);
+  if (renew_at_ && now >= *renew_at_) {
+    renew_at_.reset();
+    effects_.push(client_effect::AuthNeeded{});
+  }
   if (check_at_ && now >= *check_at_ && signed_in_) {
     check_at_.reset();
     subscriptions_.compare(now);
@@ -148,6 +155,7 @@ std::optional<TimeMs> Client::Impl::deadline() const {
     if (session_) result = earlier(result, session_->deadline());
     result = earlier(result, refused_until_);
     result = earlier(result, statistics_at_);
+    result = earlier(result, renew_at_);
     if (signed_in_) result = earlier(result, check_at_);
   }
   return earlier(result, reassembler_.deadline());
@@ -162,8 +170,10 @@ const ClientStatistics& Client::Impl::statistics() const {
   return statistics_;
 }
 
-void Client::Impl::open_transport() {
+void Client::Impl::open_transport(TimeMs now) {
   phase_ = Phase::opening;
+  opening_since_ = now;
+  phase_until_ = now + limits::client_connect_timeout_ms;
   effects_.push(client_effect::OpenTransport{});
 }
 
@@ -192,6 +202,8 @@ void Client::Impl::lose(TimeMs now, bool close_transport) {
   refused_ = false;
   refused_until_.reset();
   statistics_at_.reset();
+  renew_at_.reset();
+  renewal_backoff_.reset();
   effects_.drop_sends();
   outgoing_.reset();
   reassembler_.clear();

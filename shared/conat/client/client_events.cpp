@@ -16,6 +16,8 @@ namespace {
 
 // A server may announce any maximum; chunks beyond a gigabyte are not cut smaller by it.
 constexpr std::int64_t kMaxPayloadBytes = 1 << 30;
+// Likewise for how long an identity lasts: ten years are for ever.
+constexpr std::int64_t kMaxExpiresMs = std::int64_t{10} * 365 * 24 * 3600 * 1000;
 
 }  // namespace
 
@@ -42,7 +44,11 @@ bool Client::Impl::deliver(TimeMs now, const PacketView& packet) {
   if (!fields.ok()) return true;
   received_here_.bytes += fields->raw.size();
   statistics_.received.bytes += fields->raw.size();
+  const std::uint64_t discarded = reassembler_.discarded();
   std::optional<MessageData> message = reassembler_.add(now, entry->number, *fields);
+  if (reassembler_.discarded() != discarded) {
+    effects_.push(client_effect::MessageDiscarded{std::string(delivery->subject)});
+  }
   if (!message) return true;
   ++received_here_.messages;
   ++statistics_.received.messages;
@@ -88,6 +94,7 @@ void Client::Impl::on_info(TimeMs now, const PacketView& packet) {
     return;
   }
   if (!signed_in_) sign_in(now);
+  plan_renewal(now, info);
 }
 
 void Client::Impl::sign_in(TimeMs now) {
@@ -98,6 +105,35 @@ void Client::Impl::sign_in(TimeMs now) {
   subscriptions_.on_sign_in(now);
   calls_.on_sign_in(now);
   open_calls(now);
+}
+
+// Early enough for several tries, and not at the same time for all clients of a restarted server.
+void Client::Impl::plan_renewal(TimeMs now, const Value& holder) {
+  const Value* expires = holder.find("expires");
+  renew_at_.reset();
+  if (!options_.renew_auth || expires == nullptr || !expires->is_number()) return;
+  const std::int64_t left = std::clamp<std::int64_t>(expires->integer_or(0), 0, kMaxExpiresMs);
+  const double share = 0.75 + 0.1 * random_.unit();
+  renew_at_ = now + static_cast<std::int64_t>(share * static_cast<double>(left));
+}
+
+void Client::Impl::renew_auth(TimeMs now, Value auth) {
+  if (state_ == ClientState::closed) return;
+  options_.auth = std::move(auth);
+  if (phase_ != Phase::open || !signed_in_) return;
+  outgoing_.emit("auth", {options_.auth}, {AckKind::auth, 0, 0});
+  renew_at_ = now + limits::client_renewal_answer_timeout_ms;
+}
+
+void Client::Impl::renewal_failed(TimeMs now) {
+  if (phase_ != Phase::open || !signed_in_) return;
+  renew_at_ = now + renewal_backoff_.next_ms(random_);
+}
+
+void Client::Impl::on_renewed(TimeMs now, const Value& answer) {
+  if (client_parts::ack_error(answer)) return renewal_failed(now);
+  renewal_backoff_.reset();
+  plan_renewal(now, answer);
 }
 
 void Client::Impl::open_calls(TimeMs now) {
@@ -132,6 +168,8 @@ void Client::Impl::on_ack(TimeMs now) {
       return calls_.on_interest_ack(now, target->id, client_parts::ack_value(packet));
     case AckKind::question:
       return calls_.on_question_ack(target->id, client_parts::ack_value(packet));
+    case AckKind::auth:
+      return on_renewed(now, client_parts::ack_value(packet));
     case AckKind::subscribe:
       forget(subscriptions_.on_subscribe_ack(now, target->id, client_parts::ack_value(packet)));
       break;

@@ -11,6 +11,7 @@
 
 #include "conat/client/calls.hpp"
 #include "conat/client/client.hpp"
+#include "conat/client/client_limits.hpp"
 #include "conat/client/effect_queue.hpp"
 #include "conat/client/outgoing.hpp"
 #include "conat/client/permission_cache.hpp"
@@ -29,6 +30,8 @@ class Client::Impl {
   void disconnect(TimeMs now);
   void close();
   void wake(TimeMs now);
+  void renew_auth(TimeMs now, Value auth);
+  void renewal_failed(TimeMs now);
   void drop_transport(TimeMs now);
 
   void on_transport_open(TimeMs now);
@@ -67,7 +70,7 @@ class Client::Impl {
  private:
   enum class Phase : std::uint8_t { idle, waiting, opening, open };
 
-  void open_transport();
+  void open_transport(TimeMs now);
   void retry_later(TimeMs now);
   // The connection is over, for whatever reason; `close_transport` when it is still there.
   void lose(TimeMs now, bool close_transport);
@@ -88,6 +91,9 @@ class Client::Impl {
   void open_calls(TimeMs now);
   void forget(const std::vector<std::uint64_t>& entries);
   void send_statistics(TimeMs now);
+  // `holder`: info, or the answer to `auth`, which tell how long the identity lasts.
+  void plan_renewal(TimeMs now, const Value& holder);
+  void on_renewed(TimeMs now, const Value& answer);
 
   std::optional<Error> check_subject(std::string_view subject, std::string_view what) const;
   std::optional<Error> check_publish(TimeMs now, std::string_view subject);
@@ -106,8 +112,11 @@ class Client::Impl {
   bool refused_ = false;  // by info.user.error or CONNECT_ERROR
   bool try_other_encoding_ = false;
   TimeMs phase_until_ = 0;  // waiting: when to try again; opening: when to give up
+  TimeMs opening_since_ = 0;
   std::optional<TimeMs> refused_until_;
   std::optional<TimeMs> statistics_at_;
+  std::optional<TimeMs> renew_at_;  // when to ask for fresh authentication data
+  ClientBackoff renewal_backoff_;
   std::optional<TimeMs> check_at_;  // the subscriptions, once after the start
   bool started_ = false;
   ClientStatistics::Direction received_here_;  // on this connection

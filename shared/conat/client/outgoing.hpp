@@ -22,6 +22,7 @@ enum class AckKind : std::uint8_t {
   subscribe,      // one subscription; id: its entry's number
   subscribe_all,  // an array of them; id: the batch
   list,           // the server's view of the subscriptions
+  auth,           // of a renewal
 };
 
 struct AckTarget {

@@ -5,9 +5,13 @@
 #include <utility>
 
 #include "conat/client/ack_values.hpp"
+#include "conat/client/client_limits.hpp"
 
 namespace conat::client_parts {
 namespace {
+
+// What an item of an array call takes besides its texts, in either encoding.
+constexpr std::size_t kItemOverheadBytes = 32;
 
 Value subscribe_item(const SubscriptionTable::Entry& entry) {
   return Value::Map{{"subject", entry.pattern}, {"queue", entry.queue}};
@@ -191,11 +195,7 @@ std::vector<std::uint64_t> SubscriptionTable::on_batch_ack(TimeMs now, std::uint
 void SubscriptionTable::on_list(TimeMs now, const Value& answer) {
   if (sync_ != Sync::asking) return;
   const Value::Array* list = answer.if_array();
-  if (list == nullptr) {
-    settled_ = true;
-    rest(now);
-    return;
-  }
+  if (list == nullptr) return give_up_asking(now);
   std::unordered_set<std::string_view> at_server;
   for (const Value& item : *list) {
     if (const std::string* pattern = item.if_text()) at_server.insert(*pattern);
@@ -239,8 +239,7 @@ std::vector<std::uint64_t> SubscriptionTable::on_time(TimeMs now) {
         }
       }
       batches_.clear();
-      settled_ = true;
-      rest(now);
+      give_up_asking(now);
     }
   }
   return gone;
@@ -319,6 +318,19 @@ void SubscriptionTable::ask(TimeMs now) {
   outgoing_.emit("subscriptions", {Value()}, {AckKind::list, 0, 0});
 }
 
+// The server does not tell what it has: everything is requested, and its list asked for again
+// later; what is not confirmed until then is requested once more.
+void SubscriptionTable::give_up_asking(TimeMs now) {
+  for (Entry& entry : entries_) {
+    const bool refused = &entry == &entries_.front() && inbox_error_;
+    if (entry.state != ServerState::unsent || refused) continue;
+    request(entry);
+    entry.state = ServerState::unsent;
+  }
+  settled_ = true;
+  rest(now);
+}
+
 void SubscriptionTable::rest(TimeMs now) {
   sync_ = Sync::resting;
   sync_at_ = now + sync_backoff_.next_ms(random_);
@@ -328,11 +340,13 @@ void SubscriptionTable::apply(TimeMs now, const std::vector<Entry*>& missing,
                               std::vector<std::string> extra) {
   sync_ = Sync::applying;
   sync_at_ = now + limits::client_sync_answer_timeout_ms;
-  for (std::size_t start = 0; start < missing.size(); start += limits::client_sync_batch) {
-    const std::size_t end = std::min(missing.size(), start + limits::client_sync_batch);
+  // One array call, unless the server could not take so much at once.
+  for (std::size_t i = 0; i < missing.size();) {
     Value::Array items;
     std::vector<std::uint64_t> numbers;
-    for (std::size_t i = start; i < end; ++i) {
+    for (std::size_t bytes = 0; i < missing.size(); ++i) {
+      bytes += missing[i]->pattern.size() + missing[i]->queue.size() + kItemOverheadBytes;
+      if (!items.empty() && bytes > limits::client_sync_batch_bytes) break;
       missing[i]->state = ServerState::sent;
       items.push_back(subscribe_item(*missing[i]));
       numbers.push_back(missing[i]->number);

@@ -91,6 +91,7 @@ class SubscriptionTable {
   void refuse(Entry& entry, const Error& error);
   void erase(Entry& entry);
   void ask(TimeMs now);
+  void give_up_asking(TimeMs now);
   void rest(TimeMs now);
   void apply(TimeMs now, const std::vector<Entry*>& missing, std::vector<std::string> extra);
   void batch_answered(TimeMs now);

@@ -38,6 +38,7 @@ class Endpoint {
   // ---- the client ----
   void on_message(TimeMs now, Message message);
   void on_reply(TimeMs now, CallId call, Result<Message>& reply, bool last);
+  void on_delivered(CallId call) { requests_.on_delivered(call); }
   virtual void on_online(TimeMs now) = 0;  // signed in
   virtual void on_offline(TimeMs now) = 0;
   void on_time(TimeMs now);

@@ -64,6 +64,12 @@ bool Requests::on_reply(CallId client_call, Result<Message>& reply, bool last) {
   return true;
 }
 
+void Requests::on_delivered(CallId client_call) {
+  const auto found = in_flight_.find(client_call);
+  if (found == in_flight_.end()) return;
+  link_.context.emit(socket_effect::RequestDelivered{link_.owner, link_.id, found->second});
+}
+
 void Requests::on_ready(TimeMs now) {
   std::deque<Waiting> waiting = std::move(waiting_);
   waiting_.clear();

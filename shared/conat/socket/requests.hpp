@@ -20,6 +20,8 @@ class Requests {
   void cancel(CallId call);
   // True when the client's call is one of these; then the reply has been passed on.
   bool on_reply(CallId client_call, Result<Message>& reply, bool last);
+  // A request of many replies has reached the other side.
+  void on_delivered(CallId client_call);
   void on_ready(TimeMs now);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;

@@ -62,6 +62,7 @@ class Sockets::Impl {
   void route(TimeMs now, client_effect::SubscriptionEnded& effect);
   void route(TimeMs now, client_effect::MessageArrived& effect);
   void route(TimeMs now, client_effect::ReplyArrived& effect);
+  void route(TimeMs now, client_effect::RequestDelivered& effect);
   void route(TimeMs now, client_effect::InterestDone& effect);
   // Transport work and answers that nobody here waits for.
   template <class Effect>
@@ -140,6 +141,10 @@ void Sockets::Impl::route(TimeMs now, client_effect::ReplyArrived& effect) {
   if (Endpoint* socket = context.find(effect.owner.id)) {
     socket->on_reply(now, effect.call, effect.reply, effect.last);
   }
+}
+
+void Sockets::Impl::route(TimeMs, client_effect::RequestDelivered& effect) {
+  if (Endpoint* socket = context.find(effect.owner.id)) socket->on_delivered(effect.call);
 }
 
 void Sockets::Impl::route(TimeMs now, client_effect::InterestDone& effect) {

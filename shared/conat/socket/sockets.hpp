@@ -102,6 +102,12 @@ struct ReplyArrived {
   Result<Message> reply;
   bool last;
 };
+// A request with `many` has reached the other side, as client_effect::RequestDelivered.
+struct RequestDelivered {
+  Owner owner;
+  SocketId socket;
+  CallId call;
+};
 struct Ended {  // the answer to end(): the other side has acknowledged, or the time is over
   Owner owner;
   SocketId socket;
@@ -112,7 +118,8 @@ using SocketEffect =
     std::variant<socket_effect::ServerStateChanged, socket_effect::ServerNeeded,
                  socket_effect::Command, socket_effect::Connected, socket_effect::StateChanged,
                  socket_effect::Data, socket_effect::Request, socket_effect::Drained,
-                 socket_effect::ReplyArrived, socket_effect::Ended>;
+                 socket_effect::ReplyArrived, socket_effect::RequestDelivered,
+                 socket_effect::Ended>;
 
 class Sockets {
  public:

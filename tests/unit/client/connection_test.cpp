@@ -165,6 +165,26 @@ TEST_CASE("reconnects back off exponentially with jitter, and at once on wake") 
   CHECK(*server.client.deadline() - lost <= 750);
 }
 
+TEST_CASE("an attempt that has got nowhere begins anew when the network comes back") {
+  ScriptedServer server(PacketEncoding::text);
+  server.client.connect(server.now);
+  server.drain();
+  REQUIRE(server.opened == 1);
+  server.wait(limits::client_stuck_opening_ms - 1);
+  server.client.wake(server.now);
+  server.drain();
+  CHECK(server.opened == 1);  // it has hardly begun
+  server.wait(1);
+  server.client.wake(server.now);
+  server.drain();
+  CHECK(server.closed_by_client);
+  CHECK(server.opened == 2);
+  server.sign_in();
+  server.client.wake(server.now);
+  server.drain();
+  CHECK(server.open);  // what works is left alone
+}
+
 TEST_CASE("without reconnection a lost connection stays lost") {
   ClientOptions options;
   options.reconnection = false;

@@ -117,6 +117,49 @@ TEST_CASE("a cancelled request reports nothing") {
   CHECK(server.take_effects<effects::ReplyArrived>().empty());
 }
 
+TEST_CASE("a request of many replies tells that it was delivered") {
+  const auto encoding = GENERATE(PacketEncoding::text, PacketEncoding::msgpack);
+  ScriptedServer server(encoding);
+  sign_in(server);
+  RequestOptions options;
+  options.many = true;
+  const CallId call =
+      *server.client.request(server.now, kUser, "many", MessageData::of(Value(1)), options);
+  const auto event = server.take_event("publish");
+  CHECK(server.take_effects<effects::RequestDelivered>().empty());
+  server.answer_count(event, 2);
+  const auto delivered = server.take_effect<effects::RequestDelivered>();
+  CHECK(delivered.call == call);
+  CHECK(delivered.owner == kUser);
+  // A single answer needs no such word.
+  REQUIRE(server.client.request(server.now, kUser, "one", MessageData::of(Value(1))).ok());
+  server.answer_count(server.take_event("publish"), 1);
+  CHECK(server.take_effects<effects::RequestDelivered>().empty());
+}
+
+TEST_CASE("many replies have a time limit of their own") {
+  ScriptedServer server(PacketEncoding::msgpack);
+  sign_in(server);
+  RequestOptions options;
+  options.many = true;
+  options.timeout_ms = 1000;
+  options.max_wait_ms = GENERATE(300, 5000);
+  REQUIRE(
+      server.client.request(server.now, kUser, "many", MessageData::of(Value(1)), options).ok());
+  const auto event = server.take_event("publish");
+  server.wait(900);
+  CHECK(server.take_effects<effects::ReplyArrived>().empty());
+  server.answer_count(event, 1);
+  server.wait(options.max_wait_ms - 1);
+  CHECK(server.take_effects<effects::ReplyArrived>().empty());
+  reply(server, reply_subject(event), Value("one"));
+  CHECK(server.take_effect<effects::ReplyArrived>().reply.ok());
+  server.wait(options.max_wait_ms - 1);
+  CHECK(server.take_effects<effects::ReplyArrived>().empty());
+  server.wait(1);
+  CHECK(server.take_effect<effects::ReplyArrived>().reply.error().code.number == 408);
+}
+
 TEST_CASE("many replies end with null, with their number, or with silence") {
   const auto encoding = GENERATE(PacketEncoding::text, PacketEncoding::msgpack);
   ScriptedServer server(encoding);

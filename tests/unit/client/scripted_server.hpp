@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "conat/client/client.hpp"
+#include "conat/client/client_limits.hpp"
 #include "conat/wire/codec.hpp"
 #include "conat/wire/packet.hpp"
 

@@ -5,8 +5,8 @@ import { DkvStores, type DKV, type DKVOptions } from "./dkv/index.js";
 import { Emitter } from "./emitter.js";
 import { closed, ConatError, timedOut } from "./errors.js";
 import {
-  encodeHeaders, Message, messageData, type MessageData, type MessageOptions, type PublishResult, type Responder,
-  type RespondOptions,
+  encodeParts, Message, messageData, type MessageData, type MessageOptions, type PublishResult, type Responder,
+  type RespondOptions, type SyncPublishResult,
 } from "./message.js";
 import { driverOptions, type ConnectOptions } from "./options.js";
 import { platform } from "./platform.js";
@@ -15,6 +15,7 @@ import { SocketNamespace, Sockets } from "./socket/index.js";
 import { Subscription } from "./subscription.js";
 import { SubscriptionTable } from "./subscriptions.js";
 import { defaults, timeoutOf } from "./timeouts.js";
+import { Bench, show } from "./tools.js";
 import type {
   AnyApi, ClientEvents, ClientState, ClientStats, PublishOptions, Remote, RemoteMany, RequestManyOptions,
   RequestOptions, ServerInfo, ServiceImplementation, SubscribeOptions, Traffic,
@@ -90,9 +91,15 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     this.socket = new SocketNamespace(this.#sockets);
     this.sync = { dkv: (storeOptions) => this.dkv(storeOptions) };
     this.conn = this.#connection();
-    this.#stopWaking = platform().onWake(() => {
-      driver.fabric.wake(driver.now());
-      driver.flush();
+    this.#stopWaking = platform().onNetwork({
+      back: () => {
+        driver.fabric.wake(driver.now());
+        driver.flush();
+      },
+      gone: () => {
+        driver.fabric.dropTransport(driver.now());
+        driver.flush();
+      },
     });
     if (options.autoConnect ?? true) this.connect();
   }
@@ -215,12 +222,23 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     return new Set((await this.#ask("subscriptions")) as string[]);
   }
 
-  /** Compares the subscriptions with the server's and mends what differs; it does so by itself after a reconnect. */
+  /**
+   * Compares the subscriptions with the server's, mends what differs, and resolves when both agree. After a
+   * reconnect the client does so by itself.
+   * @throws ConatError 408 when they do not come to agree, `closed`.
+   */
   async syncSubscriptions(): Promise<void> {
-    this.#assertOpen();
-    this.#driver.fabric.syncSubscriptions(this.#driver.now());
-    this.#driver.schedule();
-    await this.#ask("subscriptions");
+    const end = performance.now() + defaults.request;
+    do {
+      this.#assertOpen();
+      this.#driver.fabric.syncSubscriptions(this.#driver.now());
+      this.#driver.schedule();
+      const held = await this.getSubscriptions();
+      held.delete(`${this.#driver.fabric.inbox()}.*`);
+      const wanted = Object.keys(this.#subscriptions.counts);
+      if (held.size === wanted.length && wanted.every((subject) => held.has(subject))) return;
+    } while (performance.now() < end);
+    throw timedOut();
   }
 
   /**
@@ -278,15 +296,13 @@ export class Client extends Emitter<ClientEvents> implements Responder {
 
   /**
    * Publishes without waiting. While there is no connection the message is dropped, on purpose.
-   * @returns the length of the encoded payload, also when it was dropped.
+   * @returns the length of the encoded payload, also when it was dropped; `{bytes: 0, count: 0}` once closed.
    * @throws ConatError for an invalid subject, and 403 when the server refused the subject within the last minute.
    */
-  publishSync(subject: string, value: unknown, options: MessageOptions = {}): { bytes: number; count: number } {
+  publishSync(subject: string, value: unknown, options: MessageOptions = {}): SyncPublishResult {
     if (this.isClosed()) return { bytes: 0, count: 0 };
-    const encoding = options.encoding ?? DataEncoding.MsgPack;
-    const headers = encodeHeaders(options.headers);
-    const raw = options.raw ?? encodeShared(encoding, value);
-    return { bytes: this.#driver.publishNow(subject, headers, raw, encoding), count: 0 };
+    const { encoding, headers, raw } = encodeParts(value, options);
+    return { bytes: this.#driver.publishNow(subject, headers, raw, encoding) };
   }
 
   /** Encodes a value as a message without a subject. */
@@ -303,19 +319,22 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   async request<T = unknown>(subject: string, value?: unknown, options: RequestOptions = {}): Promise<Message<T>> {
     this.#assertOpen();
     const timeout = timeoutOf(options.timeout, defaults.request);
-    const call = this.#request(subject, value, options, timeout, 0, false, true);
+    const call = this.#request(subject, value, options, { timeout });
     return this.#requests.wait(call) as Promise<Message<T>>;
   }
 
   /**
-   * Asks, and resolves to the answers as they come, when the first is there or the time is over. By convention
-   * an answer `null` is the last one; it is delivered.
-   * @throws ConatError 503 when nobody listens, 403, `closed`.
+   * Asks, and resolves to the answers as they come, as soon as the question is delivered. By convention an answer
+   * `null` is the last one; it is delivered. Without one the answers end with `maxMessages`, or `maxWait` ms after
+   * the last. Whoever answers does not learn that the subscription was closed.
+   * @throws ConatError 503 when nobody listens, 408, 403, `closed`.
    */
   async requestMany<T = unknown>(subject: string, value?: unknown, options: RequestManyOptions = {}): Promise<Subscription<T>> {
     this.#assertOpen();
-    const timeout = timeoutOf(options.maxWait ?? options.timeout, defaults.request);
-    const call = this.#request(subject, value, options, timeout, options.maxMessages ?? 0, true, options.nullEnds ?? true);
+    const timeout = timeoutOf(options.timeout, defaults.request);
+    const maxWait = timeoutOf(options.maxWait, timeout);
+    const many = { maxWait, maxMessages: options.maxMessages ?? 0, nullEnds: options.nullEnds ?? true };
+    const call = this.#request(subject, value, options, { timeout, many });
     const subscription = new Subscription(subject, {}, () => {
       if (this.#many.delete(call) && !this.isClosed()) this.#driver.fabric.cancel(call);
     });
@@ -334,7 +353,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
    * @returns the subscription; close it to end the service.
    */
   async service(subject: string, implementation: ServiceImplementation, options: SubscribeOptions = {}): Promise<Subscription> {
-    const subscription = await this.subscribe(subject, { queue: "0", ...options });
+    const subscription = await this.subscribe(subject, { ...options, queue: options.queue ?? "0" });
     void serve(subscription, implementation);
     return subscription;
   }
@@ -347,7 +366,11 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     return callService<Api>(this, subject, options);
   }
 
-  /** The services of all queue groups on a subject: every function iterates over their answers. */
+  /**
+   * The services of all queue groups on a subject: every function iterates over their answers as they come, until
+   * `maxMessages` have come or none for `maxWait` ms. A service's error is among them, as a ConatError.
+   * @example for await (const name of client.callMany<{ name(): string }>("who", { maxWait: 500 }).name()) ...
+   */
   callMany<Api extends object = AnyApi>(subject: string, options: RequestManyOptions = {}): RemoteMany<Api> {
     return callServices<Api>(this, subject, options);
   }
@@ -356,13 +379,13 @@ export class Client extends Emitter<ClientEvents> implements Responder {
 
   /**
    * Waits until somebody subscribes to the subject.
-   * @param options.timeout ms, default 30000.
-   * @returns true.
-   * @throws ConatError 408, 403, `closed`.
+   * @param options.timeout ms from sign-in on, default 90000; 0: do not wait, as `interest`.
+   * @returns true; with `timeout: 0` whether there is interest.
+   * @throws ConatError for an invalid subject, 408, 403, `closed`.
    */
-  async waitForInterest(subject: string, options: { timeout?: number } = {}): Promise<boolean> {
+  async waitForInterest(subject: string, options: { timeout?: number | undefined } = {}): Promise<boolean> {
     this.#assertOpen();
-    return this.#interest(subject, timeoutOf(options.timeout, defaults.request));
+    return this.#interest(subject, options.timeout === 0 ? 0 : timeoutOf(options.timeout, defaults.interest));
   }
 
   /** Whether somebody subscribes to the subject now. */
@@ -387,34 +410,19 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     return this.#stores.open(options);
   }
 
-  /** Prints what arrives on a subject, for people; `callback` gets the messages instead. */
+  /**
+   * Prints what arrives on a subject, for people; `callback` gets the messages instead.
+   * @returns the subscription; close it to end the watching.
+   * @throws ConatError as `subscribe`.
+   */
   async watch(subject: string, callback?: (message: Message) => void): Promise<Subscription> {
     const subscription = await this.subscribe(subject);
-    const print = callback ?? ((message) => console.log(new Date().toISOString(), message.subject, message.data, message.headers ?? ""));
-    subscription.emitter.on("message", print);
+    void show(subscription, callback);
     return subscription;
   }
 
   /** How fast this client is with its server: messages a second over `count` messages to itself. */
-  readonly bench = {
-    /** Sends `count` messages without acknowledgement, then one with. */
-    publish: async (count = 1000, subject = "bench"): Promise<number> => {
-      await this.waitUntilSignedIn();
-      const start = performance.now();
-      for (let i = 1; i < count; i++) this.publishSync(subject, null);
-      await this.publish(subject, null);
-      return Math.round((count * 1000) / (performance.now() - start));
-    },
-    /** Sends `count` messages and receives them. */
-    subscribe: async (count = 1000, subject = `bench.${this.id}`): Promise<number> => {
-      const subscription = await this.subscribe(subject, { mesgLimit: count });
-      const start = performance.now();
-      for (let i = 0; i < count; i++) this.publishSync(subject, null);
-      let received = 0;
-      for await (const _ of subscription) received += 1;
-      return Math.round((received * 1000) / (performance.now() - start));
-    },
-  };
+  readonly bench = new Bench(this);
 
   /** @internal One more user of a cached client. */
   addReference(): this {
@@ -452,9 +460,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
 
   #publish(subject: string, value: unknown, options: PublishOptions): Promise<PublishResult> {
     const timeout = timeoutOf(options.timeout, defaults.publish);
-    const encoding = options.encoding ?? DataEncoding.MsgPack;
-    const headers = encodeHeaders(options.headers);
-    const raw = options.raw ?? encodeShared(encoding, value);
+    const { encoding, headers, raw } = encodeParts(value, options);
     const driver = this.#driver;
     const subjectLength = driver.fill(subject, headers, raw);
     const call = driver.check(
@@ -466,18 +472,16 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   }
 
   #request(
-    subject: string, value: unknown, options: RequestOptions, timeout: number, maxMessages: number, many: boolean,
-    nullEnds: boolean,
+    subject: string, value: unknown, options: RequestOptions,
+    { timeout, many }: { timeout: number; many?: { maxWait: number; maxMessages: number; nullEnds: boolean } },
   ): number {
-    const encoding = options.encoding ?? DataEncoding.MsgPack;
-    const headers = encodeHeaders(options.headers);
-    const raw = options.raw ?? encodeShared(encoding, value);
+    const { encoding, headers, raw } = encodeParts(value, options);
     const driver = this.#driver;
     const subjectLength = driver.fill(subject, headers, raw);
     return driver.check(
       driver.fabric.request(
         driver.now(), subjectLength, headers.length, raw.length, encoding, timeout, options.waitForInterest ?? false,
-        many, maxMessages, nullEnds,
+        many !== undefined, many?.maxWait ?? 0, many?.maxMessages ?? 0, many?.nullEnds ?? true,
       ),
     );
   }
@@ -497,7 +501,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   readonly #waiters = new Set<() => void>();
 
   #until(holds: () => boolean, timeout: number | undefined): Promise<void> {
-    if (timeout !== undefined && !(timeout > 0)) throw new RangeError("timeout must be positive");
+    if (timeout !== undefined) timeoutOf(timeout, 0);
     return new Promise((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const look = (): void => {
@@ -530,6 +534,9 @@ export class Client extends Emitter<ClientEvents> implements Responder {
       }
       case Kind.reply:
         return this.#onReply(reader);
+      case Kind.requestDelivered:
+        this.#many.get(reader.f64())?.started();
+        return;
       case Kind.interestDone: {
         const call = reader.f64();
         if (reader.flag()) this.#interests.resolve(call, reader.flag());
@@ -576,8 +583,8 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     } else {
       const error = errorFrom(reader.error());
       if (many === undefined) return this.#requests.reject(call, error);
-      // Time is over: that is how a stream of answers without an end ends.
-      many.started(error.code === 408 ? undefined : error);
+      // Once they have begun they end with the time; a failure before is the caller's.
+      many.started(error);
     }
     if (last) {
       this.#many.delete(call);

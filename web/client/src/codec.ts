@@ -160,5 +160,5 @@ export function decode({
   data: Uint8Array;
   bigint?: boolean;
 }): unknown {
-  return decodeBytes(encoding, data, bigint);
+  return decodeBytes(encoding, platform().bytes(data), bigint);
 }

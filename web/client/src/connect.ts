@@ -22,20 +22,16 @@ function cacheKey(options: ConnectOptions): string {
 
 /**
  * Connects to a server; the client is returned at once and connects by itself. The same options give the same
- * client, which closes when it was closed as often as it was returned. Without any address it is a client that is
- * there already, if there is one.
- * @throws ConatError when the address is not known or invalid.
+ * client, which closes when it was closed as often as it was returned. Without `address` it is any client that is
+ * there already, if there is one: preferably that with the same other options.
+ * @throws ConatError when the address is not known or invalid, or for an invalid `inboxPrefix`.
  */
 export function connect(options: ConnectOptions = {}): Client {
   const address = options.address ?? platform().defaultAddress();
   if (options.noCache) return new Client({ ...options, address });
-  const asked = Object.keys(options).some((name) => options[name as keyof ConnectOptions] !== undefined && name !== "noCache");
-  if (!asked || address === undefined) {
-    const any = cache.values().next().value;
-    if (any !== undefined) return any.addReference();
-  }
   const key = cacheKey({ ...options, address });
-  const cached = cache.get(key);
+  const any = options.address === undefined ? cache.values().next().value : undefined;
+  const cached = cache.get(key) ?? any;
   if (cached !== undefined) return cached.addReference();
   const client = new Client({ ...options, address }, () => cache.delete(key));
   cache.set(key, client);

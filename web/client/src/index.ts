@@ -14,6 +14,7 @@ export { ConatError, type ErrorCode } from "./errors.js";
 export { Emitter, type EventMap } from "./emitter.js";
 export {
   Message, MessageData, messageData, type MessageHeaders, type MessageOptions, type PublishResult, type RespondOptions,
+  type SyncPublishResult,
 } from "./message.js";
 export { Subscription, type OverflowPolicy, type SubscriptionEvents, type SubscriptionOptions } from "./subscription.js";
 export type { Auth, ConnectOptions } from "./options.js";
@@ -30,5 +31,5 @@ export {
 export {
   ClientSocket, ServerSocket, SocketServer, SocketRequest, SOCKET_HEADER_CMD, type SocketCommand,
   type SocketConnectOptions, type SocketEvents, type SocketListenOptions, type SocketOptions, type SocketServerEvents,
-  type SocketState, type SocketWriteOptions,
+  type SocketState, type SocketSubscription, type SocketWriteOptions,
 } from "./socket/index.js";

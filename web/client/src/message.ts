@@ -1,5 +1,6 @@
 // Messages as programs see them. Nothing is decoded before it is looked at, and then once.
 import { compact, DataEncoding, decodeBytes, encodeShared } from "./codec.js";
+import { ConatError } from "./errors.js";
 import { platform } from "./platform.js";
 import { textOf, type Blob, type RawData, type RawMessage } from "./wasm/records.js";
 
@@ -26,12 +27,38 @@ export interface PublishResult {
   count: number;
 }
 
+/** What `publishSync` and `respondSync` tell: they do not learn who got it. */
+export interface SyncPublishResult {
+  /** Length of the encoded payload. */
+  bytes: number;
+  /** 0 when nothing was tried: the client is closed, or the message is no request. */
+  count?: 0;
+}
+
 const noBytes = new Uint8Array(0);
 
 export function encodeHeaders(headers: unknown): Uint8Array {
   if (headers === undefined || headers === null || headers === false || headers === "" || headers === 0) return noBytes;
   const shared = encodeShared(DataEncoding.MsgPack, headers);
   return shared.slice();
+}
+
+/** A payload and its headers as bytes; both may be overwritten by the next encoding of a payload. */
+export interface EncodedParts {
+  encoding: DataEncoding;
+  headers: Uint8Array;
+  raw: Uint8Array;
+}
+
+/** @throws ConatError for an unknown encoding, or `raw` that is not bytes. */
+export function encodeParts(value: unknown, options: MessageOptions): EncodedParts {
+  const encoding = options.encoding ?? DataEncoding.MsgPack;
+  const headers = encodeHeaders(options.headers);
+  const { raw } = options;
+  if (raw === undefined) return { encoding, headers, raw: encodeShared(encoding, value) };
+  if (!(raw instanceof Uint8Array)) throw new ConatError("raw must be a Uint8Array");
+  if (DataEncoding[encoding] === undefined) throw new ConatError(`unknown encoding ${String(encoding)}`);
+  return { encoding, headers, raw };
 }
 
 function viewOf({ bytes, start, end }: Blob): Uint8Array {
@@ -96,7 +123,7 @@ export class MessageData<T = unknown> {
 /** What a Message needs of its client. */
 export interface Responder {
   publish(subject: string, value: unknown, options: MessageOptions & RespondOptions): Promise<PublishResult>;
-  publishSync(subject: string, value: unknown, options: MessageOptions): { bytes: number };
+  publishSync(subject: string, value: unknown, options: MessageOptions): SyncPublishResult;
 }
 
 export interface RespondOptions {
@@ -106,6 +133,14 @@ export interface RespondOptions {
   waitForInterest?: boolean | undefined;
   /** Resolve instead of rejecting when it fails. */
   noThrow?: boolean | undefined;
+}
+
+export function respondTo(
+  client: Responder, subject: string, value: unknown, options: MessageOptions & RespondOptions,
+): Promise<PublishResult> {
+  const responded = client.publish(subject, value, { ...options, waitForInterest: options.waitForInterest ?? true });
+  responded.catch(() => undefined); // whoever awaits it learns of it all the same
+  return responded;
 }
 
 /** A message that arrived. */
@@ -137,22 +172,22 @@ export class Message<T = unknown> extends MessageData<T> {
   }
 
   /**
-   * Answers a request; does nothing for a message that is none. As a promise that nobody awaits rejects when
-   * the answer cannot be delivered, use `noThrow` or `respondSync` for answers that may get lost.
-   * @returns how many got it: 0 when the asker is gone.
-   * @throws ConatError as `publish` does.
+   * Answers a request; does nothing for a message that is none. An asker may be gone: a failure that nobody
+   * awaits is not reported as an unhandled rejection.
+   * @returns how many got it.
+   * @throws ConatError as `publish` does, 408 when the asker is gone.
    */
-  async respond(value: unknown, options: MessageOptions & RespondOptions = {}): Promise<PublishResult> {
+  respond(value: unknown, options: MessageOptions & RespondOptions = {}): Promise<PublishResult> {
     const subject = this.#replySubject();
-    if (subject === undefined) return { bytes: 0, count: 0 };
-    return this.#client.publish(subject, value, { waitForInterest: true, ...options });
+    if (subject === undefined) return Promise.resolve({ bytes: 0, count: 0 });
+    return respondTo(this.#client, subject, value, options);
   }
 
   /** Answers a request without waiting; the answer is lost when there is no connection. */
-  respondSync(value: unknown, options: MessageOptions = {}): { bytes: number; count: number } {
+  respondSync(value: unknown, options: MessageOptions = {}): SyncPublishResult {
     const subject = this.#replySubject();
     if (subject === undefined) return { bytes: 0, count: 0 };
-    return { ...this.#client.publishSync(subject, value, options), count: 0 };
+    return this.#client.publishSync(subject, value, options);
   }
 }
 
@@ -161,9 +196,8 @@ export class Message<T = unknown> extends MessageData<T> {
  * @throws Error when the value cannot be encoded.
  */
 export function messageData<T>(value: T, options: MessageOptions = {}): MessageData<T> {
-  const encoding = options.encoding ?? DataEncoding.MsgPack;
-  const raw = options.raw ?? encodeShared(encoding, value).slice();
-  const headers = encodeHeaders(options.headers);
+  const { encoding, headers, raw: shared } = encodeParts(value, options);
+  const raw = options.raw ?? shared.slice();
   return new MessageData<T>({
     encoding,
     raw: { bytes: raw, start: 0, end: raw.length },

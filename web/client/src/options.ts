@@ -2,8 +2,13 @@
 import { ConatError } from "./errors.js";
 import { platform } from "./platform.js";
 import type { DriverOptions } from "./wasm/driver.js";
+import { runtime } from "./wasm/runtime.js";
 
-/** The Socket.IO `auth` object, or a function that makes one at every (re)connect: tokens may be short-lived. */
+/**
+ * The Socket.IO `auth` object, or a function that makes one. It is called at every (re)connect, and when three
+ * quarters of the time are over that the server gives a user (`info.expires`): then the answer renews it without a
+ * new connection. When it throws or rejects, the client tries again later.
+ */
 export type Auth = Record<string, unknown> | (() => Record<string, unknown> | Promise<Record<string, unknown>>);
 
 export interface ConnectOptions {
@@ -28,6 +33,7 @@ export interface ConnectOptions {
   randomizationFactor?: number | undefined;
   /** Headers of the WebSocket handshake (Node only; browsers send their cookies). */
   extraHeaders?: Record<string, string> | undefined;
+  /** Who this is, for servers that ask. Default: nothing. */
   auth?: Auth | undefined;
   /** Connect at once. Default true; otherwise connect() does. */
   autoConnect?: boolean | undefined;
@@ -58,21 +64,30 @@ export function webSocketUrl(address: string): string {
   return `${scheme}//${url.host}${path}/conat/?EIO=4&transport=websocket`;
 }
 
+// The system account's cookie goes along with those that the program sends.
+function headersOf({ extraHeaders, systemAccountPassword }: ConnectOptions): Record<string, string> {
+  const headers = { ...extraHeaders };
+  if (systemAccountPassword === undefined) return headers;
+  const name = Object.keys(headers).find((header) => header.toLowerCase() === "cookie") ?? "Cookie";
+  const cookie = `sys=${encodeURIComponent(systemAccountPassword)}`;
+  headers[name] = headers[name] ? `${headers[name]}; ${cookie}` : cookie;
+  return headers;
+}
+
 export function driverOptions(options: ConnectOptions): DriverOptions {
   if (options.address === undefined || options.address === "") {
     throw new ConatError("the server's address is not known: pass `address`, or set CONAT_SERVER");
   }
   const inboxPrefix = options.inboxPrefix ?? "_INBOX";
   if (!inboxPrefix.startsWith("_INBOX")) throw new ConatError("inboxPrefix must start with _INBOX");
-  const headers = { ...options.extraHeaders };
-  if (options.systemAccountPassword !== undefined) {
-    headers["Cookie"] = `sys=${encodeURIComponent(options.systemAccountPassword)}`;
+  if (!runtime().isValidSubject(inboxPrefix)) {
+    throw new ConatError(`inboxPrefix '${inboxPrefix}' must be a valid subject without wildcards`);
   }
   // Tests restart servers all the time.
-  const testing = platform().environment("COCALC_TEST_MODE") !== undefined;
+  const testing = Boolean(platform().environment("COCALC_TEST_MODE"));
   return {
     url: webSocketUrl(options.address),
-    headers,
+    headers: headersOf(options),
     auth: options.auth,
     inboxPrefix,
     textPackets: options.packetEncoding === "text",

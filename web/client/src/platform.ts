@@ -25,6 +25,13 @@ export interface TransportRequest {
   headers: Record<string, string>;
 }
 
+export interface NetworkEvents {
+  /** The network is back, or the page woke up. */
+  back(): void;
+  /** The network is gone, and with it the connections over it, though they may not show it yet. */
+  gone(): void;
+}
+
 export interface Platform {
   loadWasm(): Promise<Uint8Array>;
   openTransport(request: TransportRequest, events: TransportEvents): Transport;
@@ -33,8 +40,8 @@ export interface Platform {
   environment(name: string): string | undefined;
   /** The same memory in the type that this platform's programs expect: Buffer in Node. */
   bytes(view: Uint8Array): Uint8Array;
-  /** Calls `listener` when the network is back or the page woke up; returns how to stop that. */
-  onWake(listener: () => void): () => void;
+  /** Reports what the platform knows of its network from now on; returns how to stop that. */
+  onNetwork(events: NetworkEvents): () => void;
 }
 
 let installed: Platform | undefined;

@@ -12,11 +12,13 @@ interface Requester {
 
 type Method = (this: Message, ...args: unknown[]) => unknown;
 
-// A function that the service's author wrote: not one that every object inherits.
+// A function that the service's author wrote: not one that every object or class has anyway.
 function methodOf(implementation: object, name: unknown): Method {
-  const method: unknown =
-    typeof name === "string" && !(name in Object.prototype) ? (implementation as Record<string, unknown>)[name] : undefined;
-  if (typeof method !== "function") throw new Error(`${String(name)} not defined`);
+  const method: unknown = typeof name === "string" ? (implementation as Record<string, unknown>)[name] : undefined;
+  const inherited =
+    method === (Object.prototype as unknown as Record<string, unknown>)[String(name)] ||
+    (name === "constructor" && !Object.hasOwn(implementation, name));
+  if (typeof method !== "function" || inherited) throw new Error(`${String(name)} not defined`);
   return method as Method;
 }
 
@@ -65,19 +67,50 @@ export function callService<Api extends object>(client: Requester, subject: stri
   return proxy(async (name, args) => resultOf(await client.request(subject, [name, args], options))) as Remote<Api>;
 }
 
-async function* results(replies: Subscription): AsyncGenerator<unknown, undefined> {
-  for await (const message of replies) {
-    try {
-      yield resultOf(message);
-    } catch (error) {
-      yield error;
-    }
-  }
-  return undefined;
+function results(replies: Subscription): AsyncIterableIterator<unknown, undefined> {
+  return {
+    async next() {
+      const reply = await replies.next();
+      if (reply.done) return { value: undefined, done: true };
+      try {
+        return { value: resultOf(reply.value), done: false };
+      } catch (error) {
+        return { value: error, done: false };
+      }
+    },
+    return: () => replies.return(),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 export function callServices<Api extends object>(client: Requester, subject: string, options: RequestManyOptions): RemoteMany<Api> {
   // Any of the services may answer null, and errors travel as null: neither ends the answers of the others.
   const all = { ...options, nullEnds: false };
-  return proxy(async (name, args) => results(await client.requestMany(subject, [name, args], all))) as RemoteMany<Api>;
+  return proxy((name, args) => new Answers(client.requestMany(subject, [name, args], all))) as RemoteMany<Api>;
+}
+
+/** Answers that can be iterated over at once, or awaited first: then a failure to ask is known. */
+class Answers extends Promise<AsyncIterableIterator<unknown, undefined>> implements AsyncIterableIterator<unknown, undefined> {
+  // What `then` and the like return are ordinary promises.
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  constructor(replies: Promise<Subscription>) {
+    super((resolve, reject) => void replies.then((subscription) => resolve(results(subscription)), reject));
+  }
+
+  async next(): Promise<IteratorResult<unknown, undefined>> {
+    return (await this).next();
+  }
+
+  async return(): Promise<IteratorResult<unknown, undefined>> {
+    return (await (await this).return?.()) ?? { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
 }

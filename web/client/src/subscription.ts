@@ -7,9 +7,9 @@ import type { Message } from "./message.js";
 export type OverflowPolicy = "drop-oldest" | "error";
 
 export interface SubscriptionOptions {
-  /** End after this many ms without a message. */
+  /** End after this many ms without a message. Default: never. */
   maxWait?: number | undefined;
-  /** End after this many messages. */
+  /** End after this many messages. Default: never. */
   mesgLimit?: number | undefined;
   /** Keep at most this many messages that nobody has read. Default: unlimited. */
   maxBuffered?: number | undefined;
@@ -17,7 +17,7 @@ export interface SubscriptionOptions {
    * Beyond `maxBuffered`: "drop-oldest" (default) forgets the oldest; "error" ends the subscription, and next()
    * rejects with code ENOBUFS after the messages that were kept.
    */
-  overflow?: OverflowPolicy | undefined;
+  policy?: OverflowPolicy | undefined;
 }
 
 export type SubscriptionEvents<T> = { message: [message: Message<T>]; closed: [] };
@@ -138,9 +138,9 @@ export class Subscription<T = unknown> implements AsyncIterableIterator<Message<
   }
 
   #keep(message: Message<T>): void {
-    const { maxBuffered, overflow } = this.#options;
+    const { maxBuffered, policy } = this.#options;
     if (maxBuffered !== undefined && this.buffered >= maxBuffered) {
-      if (overflow === "error") {
+      if (policy === "error") {
         this.#error = new ConatError(`more than ${maxBuffered} messages of '${this.subject}' wait to be read`, { code: "ENOBUFS" });
         this.#end();
         return;

@@ -1,4 +1,5 @@
 // Options and results of the client's calls.
+import type { ConatError } from "./errors.js";
 import type { MessageOptions } from "./message.js";
 import type { SubscriptionOptions } from "./subscription.js";
 
@@ -11,6 +12,8 @@ export type ClientState = "disconnected" | "connected" | "closed";
 
 /** What the server says about itself and the user at every sign-in. */
 export interface ServerInfo {
+  /** ms until the user has to be renewed, which the client does when `auth` is a function. Absent: never. */
+  expires?: number;
   /** Largest WebSocket message, bytes. Larger payloads travel in chunks. */
   max_payload?: number;
   /** The broker's id. */
@@ -74,10 +77,11 @@ export interface RequestOptions extends MessageOptions {
   waitForInterest?: boolean | undefined;
 }
 
+/** `timeout` is for the delivery of the question. */
 export interface RequestManyOptions extends RequestOptions {
-  /** End after this many answers. */
+  /** End after this many answers. Default: no limit. */
   maxMessages?: number | undefined;
-  /** End after this many ms without an answer. Default: `timeout`, 30000. */
+  /** End after this many ms without an answer. Default: `timeout`. */
   maxWait?: number | undefined;
   /** Whether an answer `null` is the last one. Default true. */
   nullEnds?: boolean | undefined;
@@ -93,10 +97,13 @@ export type Remote<Api> = {
     : never;
 };
 
-/** The same for many services at once: every function iterates over the answers, errors among them. */
+/**
+ * The same for many services at once: every function iterates over the answers, errors among them. Its result can be
+ * iterated over at once, or awaited first: then it rejects when the question cannot be asked (503 when nobody listens).
+ */
 export type RemoteMany<Api> = {
   [Name in keyof Api]: Api[Name] extends (...args: infer Args) => infer Result
-    ? (...args: Args) => Promise<AsyncIterableIterator<Awaited<Result> | Error>>
+    ? (...args: Args) => Promise<AsyncIterableIterator<Awaited<Result> | ConatError>> & AsyncIterableIterator<Awaited<Result> | ConatError>
     : never;
 };
 

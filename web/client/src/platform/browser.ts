@@ -4,6 +4,7 @@ import type { Platform, Transport, TransportEvents, TransportRequest } from "../
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const longSleepMs = 30_000;
 
 class BrowserTransport implements Transport {
   readonly #socket: WebSocket;
@@ -52,16 +53,27 @@ export const browserPlatform: Platform = {
   defaultAddress: () => (typeof location === "undefined" || location.origin === "null" ? undefined : location.origin),
   environment: () => undefined,
   bytes: (view) => view,
-  onWake(listener) {
-    const onVisible = (): void => {
-      if (document.visibilityState === "visible") listener();
+  onNetwork({ back, gone }) {
+    // A machine that slept has lost its connections, which nothing here shows: its monotonic clock slept too.
+    const ahead = (): number => Date.now() - performance.now();
+    let before = ahead();
+    const onWake = (): void => {
+      const slept = ahead() - before;
+      before += slept;
+      if (slept > longSleepMs) gone();
+      back();
     };
-    globalThis.addEventListener?.("online", listener);
-    globalThis.addEventListener?.("pageshow", listener);
+    const onVisible = (): void => {
+      if (document.visibilityState === "visible") onWake();
+    };
+    globalThis.addEventListener?.("online", back);
+    globalThis.addEventListener?.("pageshow", onWake);
+    globalThis.addEventListener?.("offline", gone);
     if (typeof document !== "undefined") document.addEventListener("visibilitychange", onVisible);
     return () => {
-      globalThis.removeEventListener?.("online", listener);
-      globalThis.removeEventListener?.("pageshow", listener);
+      globalThis.removeEventListener?.("online", back);
+      globalThis.removeEventListener?.("pageshow", onWake);
+      globalThis.removeEventListener?.("offline", gone);
       if (typeof document !== "undefined") document.removeEventListener("visibilitychange", onVisible);
     };
   },

@@ -72,8 +72,8 @@ class NodeTransport implements Transport {
 export const nodePlatform: Platform = {
   loadWasm: () => loadWithFallback(() => readFile(new URL("./conat.wasm", import.meta.url))),
   openTransport: (request, events) => new NodeTransport(request, events),
-  defaultAddress: () => process.env["CONAT_SERVER"],
+  defaultAddress: () => process.env["CONAT_SERVER"] || undefined,
   environment: (name) => process.env[name],
   bytes: (view) => Buffer.from(view.buffer, view.byteOffset, view.byteLength),
-  onWake: () => () => undefined,
+  onNetwork: () => () => undefined,
 };

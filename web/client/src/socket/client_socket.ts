@@ -1,6 +1,5 @@
 // The side of a socket that connects.
 import type { Subscription } from "../subscription.js";
-import { defaults } from "../timeouts.js";
 import type { RequestManyOptions } from "../types.js";
 import { Endpoint, type SocketHost } from "./endpoint.js";
 import type { SocketConnectOptions } from "./types.js";
@@ -14,23 +13,17 @@ export interface ClientSocketHost extends SocketHost {
 export class ClientSocket extends Endpoint {
   /** What it connected to. */
   readonly subject: string;
-  readonly keepAlive: number;
-  readonly keepAliveTimeout: number;
-  readonly maxQueueSize: number;
   readonly #clientHost: ClientSocketHost;
   readonly #options: SocketConnectOptions;
   #reconnection: boolean;
 
   /** @internal */
   constructor(host: ClientSocketHost, handle: number, subject: string, options: SocketConnectOptions) {
-    super(host, handle, "connecting", options.desc);
+    super(host, handle, "connecting", options);
     this.#clientHost = host;
     this.#options = options;
     this.subject = subject;
     this.#reconnection = options.reconnection ?? true;
-    this.keepAlive = options.keepAlive ?? defaults.socketKeepAlive;
-    this.keepAliveTimeout = options.keepAliveTimeout ?? defaults.socketKeepAliveTimeout;
-    this.maxQueueSize = options.maxQueueSize ?? 1000;
   }
 
   /** Whether it connects again after a loss. */
@@ -43,9 +36,9 @@ export class ClientSocket extends Endpoint {
     if (this.state !== "closed") this.#clientHost.driver.fabric.socketSetReconnection(this.handle, reconnection);
   }
 
-  /** How many writes wait for the socket to be ready. */
-  get queuedWrites(): number {
-    return this.state === "closed" ? 0 : this.#clientHost.driver.fabric.socketUnsent(this.handle);
+  /** @internal */
+  protected override listensOn(): string {
+    return `${this.subject}.client.${this.id}`;
   }
 
   /** Connects at once, if it is disconnected. */

@@ -1,16 +1,18 @@
 // One end of a socket connection.
 import { Calls } from "../calls.js";
-import { DataEncoding, encodeShared } from "../codec.js";
 import { Emitter } from "../emitter.js";
 import { ConatError, timedOut } from "../errors.js";
-import { encodeHeaders, Message, MessageData, type MessageHeaders, type MessageOptions, type Responder } from "../message.js";
+import { encodeParts, Message, MessageData, type MessageHeaders, type MessageOptions, type Responder } from "../message.js";
 import { Subscription } from "../subscription.js";
 import { defaults, timeoutOf } from "../timeouts.js";
 import type { RequestManyOptions, RequestOptions } from "../types.js";
 import { errorFrom, type Driver } from "../wasm/driver.js";
 import { Record as Kind, type RecordReader } from "../wasm/records.js";
 import { SocketRequest } from "./request.js";
-import { socketStates, type SocketEvents, type SocketState, type SocketWriteOptions } from "./types.js";
+import {
+  numbersOf, socketStates, type SocketEvents, type SocketOptions, type SocketState, type SocketSubscription,
+  type SocketWriteOptions,
+} from "./types.js";
 
 /** @internal What an end needs of the client it belongs to. */
 export interface SocketHost {
@@ -33,6 +35,12 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
   readonly id: string;
   /** For people who debug. */
   readonly desc: string | undefined;
+  /** ms of silence after which the other side is pinged. */
+  readonly keepAlive: number;
+  /** ms for its answer. */
+  readonly keepAliveTimeout: number;
+  /** How many messages may be written and not yet acknowledged. */
+  readonly maxQueueSize: number;
   readonly #host: SocketHost;
   /** @internal */
   protected readonly handle: number;
@@ -41,12 +49,13 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
   readonly #many = new Map<number, ManyReplies>();
 
   /** @internal */
-  constructor(host: SocketHost, handle: number, state: SocketState, desc: string | undefined) {
+  constructor(host: SocketHost, handle: number, state: SocketState, options: SocketOptions) {
     super();
     this.#host = host;
     this.handle = handle;
     this.#state = state;
-    this.desc = desc;
+    this.desc = options.desc;
+    [this.keepAlive, this.keepAliveTimeout, this.maxQueueSize] = numbersOf(options);
     this.id = host.driver.fabric.socketIdOf(handle);
   }
 
@@ -65,6 +74,20 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
     const unsent = this.#closed() ? 0 : this.#host.driver.fabric.socketUnacknowledged(this.handle);
     return { send: { unsent } };
   }
+
+  /** How many writes wait for the socket to be ready. */
+  get queuedWrites(): number {
+    return this.#closed() ? 0 : this.#host.driver.fabric.socketUnsent(this.handle);
+  }
+
+  /** What it listens on; absent while it is not connected. Closing that cuts the socket off, as `disconnect`. */
+  get sub(): SocketSubscription | undefined {
+    if (this.#state !== "ready" && this.#state !== "connecting") return undefined;
+    return { subject: this.listensOn(), close: () => this.disconnect() };
+  }
+
+  /** @internal */
+  protected abstract listensOn(): string;
 
   /** When something was last heard from the other side, ms since 1970. */
   get alive(): { readonly last: number } {
@@ -91,13 +114,14 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
    */
   async request<T = unknown>(data?: unknown, options: RequestOptions = {}): Promise<Message<T>> {
     const timeout = timeoutOf(options.timeout, defaults.request);
-    return this.#requests.wait(this.#request(data, options, timeout, 0, false)) as Promise<Message<T>>;
+    return this.#requests.wait(this.#request(data, options, { timeout })) as Promise<Message<T>>;
   }
 
   /** @internal */
   protected async askMany(data: unknown, options: RequestManyOptions): Promise<Subscription> {
-    const timeout = timeoutOf(options.maxWait ?? options.timeout, defaults.request);
-    const call = this.#request(data, options, timeout, options.maxMessages ?? 0, true);
+    const timeout = timeoutOf(options.timeout, defaults.request);
+    const many = { maxWait: timeoutOf(options.maxWait, timeout), maxMessages: options.maxMessages ?? 0 };
+    const call = this.#request(data, options, { timeout, many });
     const subscription = new Subscription("", {}, () => {
       if (this.#many.delete(call) && !this.#closed()) this.#host.driver.fabric.socketCancel(call);
     });
@@ -227,7 +251,10 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
     });
   }
 
-  #request(data: unknown, options: RequestOptions, timeout: number, maxMessages: number, many: boolean): number {
+  #request(
+    data: unknown, options: RequestOptions,
+    { timeout, many }: { timeout: number; many?: { maxWait: number; maxMessages: number } },
+  ): number {
     if (this.#closed()) throw socketClosed();
     const { driver } = this.#host;
     const { encoding, headers, raw } = encodeParts(data, options);
@@ -235,7 +262,7 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
     return driver.check(
       driver.fabric.socketRequest(
         driver.now(), this.handle, headers.length, raw.length, encoding, timeout, options.waitForInterest ?? false,
-        many, maxMessages,
+        many !== undefined, many?.maxWait ?? 0, many?.maxMessages ?? 0,
       ),
     );
   }
@@ -262,6 +289,9 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
         return;
       case Kind.socketReply:
         return this.#onReply(reader);
+      case Kind.socketRequestDelivered:
+        this.#many.get(reader.f64())?.started();
+        return;
       case Kind.socketEnded:
         this.#onEnded();
         return;
@@ -299,7 +329,7 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
     } else {
       const error = errorFrom(reader.error());
       if (many === undefined) return this.#requests.reject(call, error);
-      many.started(error.code === 408 ? undefined : error);
+      many.started(error);
     }
     if (last) {
       this.#many.delete(call);
@@ -324,11 +354,4 @@ export abstract class Endpoint extends Emitter<SocketEvents> {
 
   /** @internal */
   protected onFinished(): void {}
-}
-
-/** @internal A payload and its headers as bytes; the payload may be overwritten by the next encoding. */
-export function encodeParts(data: unknown, options: MessageOptions): { encoding: DataEncoding; headers: Uint8Array; raw: Uint8Array } {
-  const encoding = options.encoding ?? DataEncoding.MsgPack;
-  const headers = encodeHeaders(options.headers);
-  return { encoding, headers, raw: options.raw ?? encodeShared(encoding, data) };
 }

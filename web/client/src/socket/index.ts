@@ -7,17 +7,15 @@ import { Record as Kind, type RecordReader } from "../wasm/records.js";
 import { ClientSocket, type ClientSocketHost } from "./client_socket.js";
 import type { Endpoint } from "./endpoint.js";
 import { SocketServer, type ServerHost, type ServerSocket } from "./server.js";
-import type { SocketConnectOptions, SocketListenOptions, SocketOptions } from "./types.js";
+import { numbersOf, type SocketConnectOptions, type SocketListenOptions } from "./types.js";
 
 export { ClientSocket } from "./client_socket.js";
 export { ServerSocket, SocketServer, type SocketCommand } from "./server.js";
 export { SocketRequest } from "./request.js";
 export {
   SOCKET_HEADER_CMD, type SocketConnectOptions, type SocketEvents, type SocketListenOptions, type SocketOptions,
-  type SocketServerEvents, type SocketState, type SocketWriteOptions,
+  type SocketServerEvents, type SocketState, type SocketSubscription, type SocketWriteOptions,
 } from "./types.js";
-
-const defaultMaxQueue = 1000;
 
 /** `client.socket`. */
 export class SocketNamespace {
@@ -126,12 +124,4 @@ export class Sockets implements ClientSocketHost, ServerHost {
     for (const server of [...this.#servers.values()]) server.close();
     for (const socket of [...this.#endpoints.values()]) socket.close();
   }
-}
-
-function numbersOf(options: SocketOptions): [number, number, number] {
-  return [
-    options.keepAlive ?? defaults.socketKeepAlive,
-    options.keepAliveTimeout ?? defaults.socketKeepAliveTimeout,
-    options.maxQueueSize ?? defaultMaxQueue,
-  ];
 }

@@ -1,5 +1,8 @@
 // A request that came through a socket.
-import { MessageData, type MessageOptions, type PublishResult, type RespondOptions, type Responder } from "../message.js";
+import {
+  MessageData, respondTo, type MessageOptions, type PublishResult, type RespondOptions, type Responder,
+  type SyncPublishResult,
+} from "../message.js";
 import type { RawData } from "../wasm/records.js";
 
 /** A request of the other side of a socket. */
@@ -19,13 +22,13 @@ export class SocketRequest<T = unknown> extends MessageData<T> {
     return true;
   }
 
-  /** Answers. @throws ConatError as `publish`, unless `noThrow`. */
-  async respond(value: unknown, options: MessageOptions & RespondOptions = {}): Promise<PublishResult> {
-    return this.#client.publish(this.#reply, value, { waitForInterest: true, ...options });
+  /** Answers, as `Message.respond`. @throws ConatError as `publish`, unless `noThrow`. */
+  respond(value: unknown, options: MessageOptions & RespondOptions = {}): Promise<PublishResult> {
+    return respondTo(this.#client, this.#reply, value, options);
   }
 
   /** Answers without waiting; the answer is lost when there is no connection. */
-  respondSync(value: unknown, options: MessageOptions = {}): { bytes: number; count: number } {
-    return { ...this.#client.publishSync(this.#reply, value, options), count: 0 };
+  respondSync(value: unknown, options: MessageOptions = {}): SyncPublishResult {
+    return this.#client.publishSync(this.#reply, value, options);
   }
 }

@@ -7,25 +7,36 @@ import { errorFrom } from "../wasm/driver.js";
 import { Record as Kind, type RecordReader } from "../wasm/records.js";
 import { Endpoint, socketClosed, type SocketHost } from "./endpoint.js";
 import {
-  SOCKET_HEADER_CMD, socketStates, type SocketListenOptions, type SocketServerEvents, type SocketState,
-  type SocketWriteOptions,
+  numbersOf, SOCKET_HEADER_CMD, socketStates, type SocketListenOptions, type SocketOptions, type SocketServerEvents,
+  type SocketState, type SocketSubscription, type SocketWriteOptions,
 } from "./types.js";
 
 /** The server's end of one connection. */
 export class ServerSocket extends Endpoint {
   /** `{server's subject}.server.{server's id}.{id}`. */
   readonly subject: string;
-  readonly #onFinished: () => void;
+  readonly #server: SocketServer;
 
   /** @internal */
-  constructor(host: SocketHost, handle: number, subject: string, desc: string | undefined, onFinished: () => void) {
-    super(host, handle, "ready", desc);
+  constructor(host: SocketHost, handle: number, subject: string, server: SocketServer, options: SocketOptions) {
+    super(host, handle, "ready", options);
     this.subject = subject;
-    this.#onFinished = onFinished;
+    this.#server = server;
   }
 
+  /** Another server beside this socket's: for clients that use the channel of this name. @throws as `listen`. */
+  channel(name: string): SocketServer {
+    return this.#server.channel(name);
+  }
+
+  /** @internal */
+  protected override listensOn(): string {
+    return `${this.subject.slice(0, this.subject.lastIndexOf("."))}.*`;
+  }
+
+  /** @internal */
   protected override onFinished(): void {
-    this.#onFinished();
+    if (this.#server.sockets[this.id] === this) delete this.#server.sockets[this.id];
   }
 }
 
@@ -50,6 +61,12 @@ export class SocketServer extends Emitter<SocketServerEvents<ServerSocket>> {
   readonly subject: string;
   readonly id: string;
   readonly desc: string | undefined;
+  /** Of its connections: ms of silence after which the client is pinged. */
+  readonly keepAlive: number;
+  /** Of its connections: ms for the client's answer. */
+  readonly keepAliveTimeout: number;
+  /** Of each connection: how many messages may be written and not yet acknowledged. */
+  readonly maxQueueSize: number;
   /** The connections by id; a closed one is gone. */
   readonly sockets: Record<string, ServerSocket> = Object.create(null) as Record<string, ServerSocket>;
   readonly #host: ServerHost;
@@ -67,6 +84,7 @@ export class SocketServer extends Emitter<SocketServerEvents<ServerSocket>> {
     this.subject = subject;
     this.id = id;
     this.desc = options.desc;
+    [this.keepAlive, this.keepAliveTimeout, this.maxQueueSize] = numbersOf(options);
   }
 
   /** `connecting` until the broker has confirmed it, then `ready`; `closed` at the end. Each is also an event. */
@@ -125,6 +143,17 @@ export class SocketServer extends Emitter<SocketServerEvents<ServerSocket>> {
     this.finish();
   }
 
+  /** The same as `close`. */
+  destroy(): void {
+    this.close();
+  }
+
+  /** What it listens on; absent once it is closed. Closing that closes the server. */
+  get sub(): SocketSubscription | undefined {
+    if (this.#state === "closed") return undefined;
+    return { subject: `${this.subject}.server.${this.id}.*`, close: () => this.close() };
+  }
+
   /** Ends every connection (see there), then closes. @param options.timeout ms, default 3000. */
   async end({ timeout = 3000 }: { timeout?: number } = {}): Promise<void> {
     const limit = timeoutOf(timeout, 3000);
@@ -150,9 +179,7 @@ export class SocketServer extends Emitter<SocketServerEvents<ServerSocket>> {
     switch (kind) {
       case Kind.socketConnected: {
         const handle = reader.u32();
-        const socket: ServerSocket = new ServerSocket(this.#host, handle, reader.text(), this.desc, () => {
-          if (this.sockets[socket.id] === socket) delete this.sockets[socket.id];
-        });
+        const socket = new ServerSocket(this.#host, handle, reader.text(), this, this.#options);
         this.#host.adopt(socket, handle);
         this.sockets[socket.id] = socket;
         driver.later(() => this.emit("connection", socket));

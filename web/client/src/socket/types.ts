@@ -1,6 +1,7 @@
 // Options and events of sockets.
 import type { ConatError } from "../errors.js";
 import type { MessageHeaders } from "../message.js";
+import { defaults, positive } from "../timeouts.js";
 import type { SocketRequest } from "./request.js";
 
 export type SocketState = "disconnected" | "connecting" | "ready" | "closed";
@@ -18,6 +19,23 @@ export interface SocketOptions {
   maxQueueSize?: number | undefined;
   /** For people who debug. */
   desc?: string | undefined;
+}
+
+const defaultMaxQueue = 1000;
+
+/** @internal keepAlive, keepAliveTimeout and maxQueueSize, with their defaults. */
+export function numbersOf(options: SocketOptions): [keepAlive: number, keepAliveTimeout: number, maxQueueSize: number] {
+  return [
+    positive("keepAlive", options.keepAlive ?? defaults.socketKeepAlive),
+    positive("keepAliveTimeout", options.keepAliveTimeout ?? defaults.socketKeepAliveTimeout),
+    positive("maxQueueSize", options.maxQueueSize ?? defaultMaxQueue),
+  ];
+}
+
+/** What an end of a socket listens on. */
+export interface SocketSubscription {
+  readonly subject: string;
+  close(): void;
 }
 
 export interface SocketListenOptions extends SocketOptions {

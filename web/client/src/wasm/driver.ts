@@ -34,6 +34,7 @@ const minWindowBytes = 16 << 10;
 // What may wait in the WebSocket before publishSync drops messages, as it does while disconnected.
 const maxBufferedBytes = 512 << 20;
 const maxTimerMs = 0x7fff_ffff;
+const warnIntervalMs = 5000;
 
 const textEncoder = new TextEncoder();
 const nothing = new Uint8Array(0);
@@ -77,7 +78,7 @@ export class Driver {
     this.#sink = sink;
     this.fabric = new this.#module.Fabric(
       wellFormed(options.inboxPrefix), options.textPackets, options.reconnection, options.reconnectionDelay,
-      options.reconnectionDelayMax, options.randomizationFactor, newSeed(),
+      options.reconnectionDelayMax, options.randomizationFactor, typeof options.auth === "function", newSeed(),
     );
     this.#address = this.fabric.address();
   }
@@ -219,6 +220,12 @@ export class Driver {
         case Kind.closeTransport:
           this.#closeTransport();
           break;
+        case Kind.authNeeded:
+          void this.#renew();
+          break;
+        case Kind.messageDiscarded:
+          this.#warnDiscarded(reader.text());
+          break;
         default:
           this.#sink(kind, reader);
       }
@@ -269,7 +276,7 @@ export class Driver {
         auth = await (auth as () => unknown)();
         if (generation !== this.#generation) return;
       }
-      this.setAuth(auth);
+      this.fabric.setAuth(this.#fillAuth(auth));
       this.#transport = this.#newTransport(generation);
     } catch (error) {
       if (generation !== this.#generation) return;
@@ -313,11 +320,37 @@ export class Driver {
     this.#transport = undefined;
   }
 
-  setAuth(auth: unknown): void {
+  // The identity of this connection ends soon: the program's function makes a fresh one.
+  async #renew(): Promise<void> {
+    const generation = this.#generation;
+    try {
+      const auth = await (this.#options.auth as () => unknown)();
+      if (generation !== this.#generation || this.#freed) return;
+      this.fabric.renewAuth(this.now(), this.#fillAuth(auth));
+    } catch (error) {
+      if (generation !== this.#generation || this.#freed) return;
+      console.warn("conat-client: renewing the authentication failed, trying again:", error);
+      this.fabric.renewalFailed(this.now());
+    }
+    this.flush();
+  }
+
+  #fillAuth(auth: unknown): number {
     const bytes = auth === undefined || auth === null ? nothing : this.encodeAuth(auth);
     this.fill("", bytes);
-    this.fabric.setAuth(bytes.length);
+    return bytes.length;
   }
+
+  // A broken sender may lose many: one line for each moment is enough.
+  #warnDiscarded(subject: string): void {
+    this.#discarded += 1;
+    if (this.now() < this.#warnAgainAt) return;
+    console.warn(`conat-client: discarded ${this.#discarded} message(s) with missing chunks, the last on '${subject}'`);
+    this.#discarded = 0;
+    this.#warnAgainAt = this.now() + warnIntervalMs;
+  }
+  #discarded = 0;
+  #warnAgainAt = 0;
 
   /** Replaced by the client, which knows the codec. */
   encodeAuth: (auth: unknown) => Uint8Array = () => nothing;

@@ -14,6 +14,8 @@ export interface FabricHandle {
   close(now: number): void;
   wake(now: number): void;
   setAuth(length: number): void;
+  renewAuth(now: number, length: number): void;
+  renewalFailed(now: number): void;
   onTransportOpen(now: number): void;
   onTransportClosed(now: number): void;
   dropTransport(now: number): void;
@@ -27,7 +29,7 @@ export interface FabricHandle {
   ): number;
   request(
     now: number, subjectLength: number, headersLength: number, rawLength: number, encoding: number,
-    timeout: number, waitForInterest: boolean, many: boolean, maxMessages: number, nullEnds: boolean,
+    timeout: number, waitForInterest: boolean, many: boolean, maxWait: number, maxMessages: number, nullEnds: boolean,
   ): number;
   cancel(call: number): void;
   waitForInterest(now: number, subject: string, timeout: number): number;
@@ -82,7 +84,7 @@ export interface FabricHandle {
   socketWrite(now: number, socket: number, headersLength: number, rawLength: number, encoding: number): number;
   socketRequest(
     now: number, socket: number, headersLength: number, rawLength: number, encoding: number, timeout: number,
-    waitForInterest: boolean, many: boolean, maxMessages: number,
+    waitForInterest: boolean, many: boolean, maxWait: number, maxMessages: number,
   ): number;
   socketCancel(call: number): void;
   socketClose(now: number, socket: number): void;
@@ -105,7 +107,7 @@ export interface ConatModule {
   readonly HEAPU8: Uint8Array;
   readonly Fabric: new (
     inboxPrefix: string, textPackets: boolean, reconnection: boolean, reconnectionDelay: number,
-    reconnectionDelayMax: number, randomizationFactor: number, seed: Uint8Array,
+    reconnectionDelayMax: number, randomizationFactor: number, renewAuth: boolean, seed: Uint8Array,
   ) => FabricHandle;
   isValidSubject(subject: string): boolean;
   isValidPattern(pattern: string): boolean;

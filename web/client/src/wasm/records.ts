@@ -14,6 +14,9 @@ export const Record = {
   reply: 10,
   interestDone: 11,
   serverAnswered: 12,
+  requestDelivered: 13,
+  authNeeded: 14,
+  messageDiscarded: 15,
   dkvOpened: 20,
   dkvChange: 21,
   dkvRejected: 22,
@@ -31,6 +34,7 @@ export const Record = {
   socketServerState: 47,
   socketServerNeeded: 48,
   socketCommand: 49,
+  socketRequestDelivered: 50,
 } as const;
 
 /** A run of bytes inside a batch, or one of its own. */
