@@ -15,8 +15,10 @@ export class Broker {
   #log = "";
   port = 0;
 
-  static async start(): Promise<Broker> {
-    const broker = new Broker();
+  constructor(private readonly options: readonly string[] = []) {}
+
+  static async start(...options: string[]): Promise<Broker> {
+    const broker = new Broker(options);
     await broker.start();
     return broker;
   }
@@ -26,7 +28,7 @@ export class Broker {
   }
 
   async start(): Promise<void> {
-    const child = spawn(binary, ["--port", String(this.port), "--data", this.#data], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(binary, ["--port", String(this.port), "--data", this.#data, ...this.options], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     child.stderr.on("data", (chunk: Buffer) => (this.#log = (this.#log + chunk.toString()).slice(-50_000)));
     const listening = new Promise<number>((resolve) => {
