@@ -19,11 +19,12 @@ const allowed = {
   fabric: ["base", "wire", "subject", "client", "socket", "stream", "sync"],
 };
 const nativeAllowed = {
+  auth: ["auth"],
   net: ["net"],
   storage: ["storage"],
   client: ["client"],
   cli: ["cli", "client"],
-  broker: ["broker", "net", "storage"],
+  broker: ["broker", "auth", "net", "storage"],
 };
 // What the core may not touch, whatever the layer: I/O, clocks, threads, randomness of its own, logs.
 const forbiddenInCore =
@@ -55,7 +56,7 @@ function checkCore(path, layer) {
 
 function checkNative(path, part) {
   for (const name of includes(path)) {
-    const target = /^native\/([a-z]+)\//.exec(name)?.[1] ?? /^(net|storage|broker|client|cli)\//.exec(name)?.[1];
+    const target = /^native\/([a-z]+)\//.exec(name)?.[1] ?? /^(auth|net|storage|broker|client|cli)\//.exec(name)?.[1];
     if (target && !nativeAllowed[part]?.includes(target))
       errors.push(`${relative(root, path)}: native/${part} may not include ${name}`);
   }

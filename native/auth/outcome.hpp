@@ -1,0 +1,34 @@
+// What authentication by any of the ways in this library finds out.
+//
+// A refusal is an Error whose code and text the client gets as `user.error` and `user.code`: 401
+// when the credentials are wrong, 503 when nobody could tell. Thread safety: plain values.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "conat/base/result.hpp"
+#include "conat/base/time.hpp"
+#include "conat/base/value.hpp"
+#include "conat/broker/authorization.hpp"
+
+namespace conat::auth {
+
+struct Authenticated {
+  Value user;  // exactly one of {account_id}, {project_id}, {hub_id}
+  Rights rights;
+  std::optional<UnixMs> expires_at;  // nullopt: never
+};
+
+using Outcome = Result<Authenticated>;
+
+// "authentication failed: <why>", code 401.
+inline Error refused(const std::string& why) {
+  return {ErrorCode{401, {}}, "authentication failed: " + why};
+}
+
+// Nobody could tell who this is: code 503, and another try may work.
+inline Error unavailable(std::string text) { return {ErrorCode{503, {}}, std::move(text)}; }
+
+}  // namespace conat::auth
