@@ -76,6 +76,9 @@ bool is_one_of(const std::vector<std::string>& accepted, const Value& value) {
 }  // namespace
 
 Result<std::unique_ptr<JwtVerifier>> JwtVerifier::open(JwtOptions options) {
+  if (options.key_files.empty()) {
+    return Error(ErrorKind::invalid_argument, "no file with keys for tokens");
+  }
   auto verifier = std::make_unique<JwtVerifier>(std::move(options), Keys{});
   if (Status status = verifier->reload(); !status) return status.error();
   return verifier;

@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <catch2/catch.hpp>
 
@@ -95,6 +96,15 @@ std::string Signer::certificate_pem() const {
   X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
   X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
   X509_set_pubkey(certificate, key_->key);
+  X509_NAME* name = X509_get_subject_name(certificate);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>("conat test"), -1, -1, 0);
+  X509_set_issuer_name(certificate, name);
+  X509_set_version(certificate, 2);
+  X509_EXTENSION* address =
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "IP:127.0.0.1");
+  X509_add_ext(certificate, address, -1);
+  X509_EXTENSION_free(address);
   X509_sign(certificate, key_->key, algorithm_ == Algorithm::eddsa ? nullptr : EVP_sha256());
   const std::string pem = written([&](BIO* out) { return PEM_write_bio_X509(out, certificate); });
   X509_free(certificate);

@@ -20,7 +20,7 @@ class Signer {
   const std::string& secret() const { return secret_; }
   std::string public_pem() const;
   std::string private_pem() const;
-  // A self-signed certificate for the key.
+  // A self-signed certificate for the key, of a server at 127.0.0.1.
   std::string certificate_pem() const;
   // The public half (HS256: the secret), with `"kid"` if there is one.
   std::string jwk(std::string_view key_id = {}) const;
