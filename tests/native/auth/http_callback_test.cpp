@@ -316,7 +316,7 @@ TEST_CASE("Over TLS: the service's certificate is checked, its name included") {
   const std::string certificate = key.certificate_pem();
   directory.write("ca.pem", certificate);
   directory.write("other.pem", other.certificate_pem());
-  TestService service([](const ServiceRequest&) { return json_answer(ada); }, key.certificate_pem(),
+  TestService service([](const ServiceRequest&) { return json_answer(ada); }, certificate,
                       key.private_pem());
   HttpCallbackOptions options = options_for(service.url());
   options.ca_file = directory.path / "ca.pem";
