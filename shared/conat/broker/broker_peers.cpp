@@ -128,7 +128,10 @@ void Broker::Impl::let_go(TimeMs now, const std::vector<peer::Sender>& senders) 
   }
 }
 
-void Broker::Impl::stop_reading(ConnectionId id) { effects_.pause_reading(id, true); }
+void Broker::Impl::stop_reading(ConnectionId id) {
+  connections_.at(id).connection->session.reading_paused();
+  effects_.pause_reading(id, true);
+}
 
 void Broker::Impl::resume_reading(TimeMs now, ConnectionId id) {
   ConnectionHead* head = connections_.find(id);

@@ -218,6 +218,7 @@ void ServerSession::on_pong(TimeMs now) {
 }
 
 void ServerSession::reading_resumed(TimeMs now) {
+  reading_ = true;
   if (awaiting_pong_) heartbeat_at_ = std::max(heartbeat_at_, now + options_->ping_timeout_ms);
 }
 
@@ -231,7 +232,7 @@ bool ServerSession::on_time(TimeMs now, Output& output) {
 }
 
 void ServerSession::run_heartbeat(TimeMs now, Output& output) {
-  if (awaiting_pong_) {
+  if (awaiting_pong_ && reading_) {
     finish(SessionEnd::keep_alive, WebSocketCloseCode::no_status, output);
     return;
   }

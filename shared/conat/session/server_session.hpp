@@ -97,7 +97,10 @@ class ServerSession {
   TimeMs deadline() const { return std::min({heartbeat_at_, state_at_, expires_at_}); }
   // Ends the session with a WebSocket close frame.
   void close(WebSocketCloseCode code, Output& output);
-  // The caller did not read from the transport for a while: a pong that is due gets its time anew.
+  // The caller does not read from the transport for a while. Pings go on, since the client leaves
+  // without them, but no pong is missed.
+  void reading_paused() { reading_ = false; }
+  // It reads again: a pong that is due gets its time anew.
   void reading_resumed(TimeMs now);
 
   const PacketView& packet() const { return packets_.packet(); }
@@ -135,6 +138,7 @@ class ServerSession {
   State state_ = State::waiting;
   SessionEnd end_ = SessionEnd::none;
   bool awaiting_pong_ = false;
+  bool reading_ = true;
   bool info_acknowledged_ = false;
   std::uint32_t infos_sent_ = 0;  // their acknowledgement ids count from 0
   TimeMs heartbeat_at_ = kNever;  // the next ping, or the latest time for a pong

@@ -169,6 +169,29 @@ TEST_CASE("a pong gets its time anew when nobody was reading", "[server_session]
   CHECK_FALSE(bench.advance_to(64'000));
 }
 
+TEST_CASE("a client that is not read from gets its pings all the same", "[server_session]") {
+  Bench bench;
+  bench.text("40");
+  bench.text("430[]");
+  bench.sent();
+  bench.session.reading_paused();
+  TimeMs last_ping = 0;
+  for (int i = 0; i < 10; ++i) {
+    CHECK(bench.advance_to(bench.session.deadline()));
+    CHECK(bench.sent() == Texts{"2"});
+    // The client leaves after both times together.
+    CHECK(bench.now - last_ping < 45'000);
+    last_ping = bench.now;
+  }
+  bench.session.reading_resumed(bench.now);
+  SECTION("and lives when its pongs are read") {
+    bench.text("3");
+    bench.text("3");
+    CHECK(bench.session.deadline() == bench.now + 25'000);
+  }
+  SECTION("and ends when there are none") { CHECK_FALSE(bench.advance_to(bench.now + 20'000)); }
+}
+
 TEST_CASE("no CONNECT in time", "[server_session]") {
   Bench bench;
   bench.sent();

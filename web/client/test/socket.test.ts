@@ -156,3 +156,50 @@ it("refuses to buffer without bound", async () => {
   assert.throws(() => socket.write(3), { code: "ENOBUFS", message: "WRITE FAILED: socket buffer size 3 exceeded" });
   socket.destroy();
 });
+
+it("has the members that programs look at", async () => {
+  const server = serverSide.socket.listen("s.members", { keepAlive: 7000, keepAliveTimeout: 3000, maxQueueSize: 5, desc: "test" });
+  assert.deepEqual([server.keepAlive, server.keepAliveTimeout, server.maxQueueSize, server.desc], [7000, 3000, 5, "test"]);
+  assert.equal(server.sub?.subject, `s.members.server.${server.id}.*`);
+  const connection = nextEvent<[ServerSocket]>(server, "connection");
+  const socket = clientSide.socket.connect("s.members", { reconnection: false });
+  const [other] = await connection;
+  await socket.waitUntilReady();
+  assert.deepEqual([other.keepAlive, other.keepAliveTimeout, other.maxQueueSize, other.queuedWrites], [7000, 3000, 5, 0]);
+  assert.deepEqual([other.state, other.conn.id, other.id], ["ready", socket.id, socket.id]);
+  assert.deepEqual([socket.keepAlive, socket.keepAliveTimeout, socket.maxQueueSize, socket.reconnection], [45_000, 30_000, 1000, false]);
+  assert.equal(socket.sub?.subject, `s.members.client.${socket.id}`);
+  assert.equal(other.sub?.subject, server.sub?.subject);
+  // The server's bound holds for its sockets.
+  other.disconnect();
+  for (let i = 0; i < 5; i++) other.write(i);
+  assert.throws(() => other.write(5), { code: "ENOBUFS", message: "WRITE FAILED: socket buffer size 5 exceeded" });
+  const states: string[] = [];
+  for (const state of ["disconnected", "closed"] as const) socket.on(state, () => states.push(state));
+  socket.disconnect();
+  assert.deepEqual(states, ["disconnected"]);
+  assert.equal(socket.sub, undefined);
+  socket.reconnection = true;
+  socket.connect();
+  await socket.waitUntilReady();
+  const channel = other.channel("beside");
+  assert.equal(channel.subject, "s.members.beside");
+  const beside = clientSide.socket.connect("s.members").channel("beside");
+  await beside.waitUntilReady();
+  server.destroy();
+  assert.equal(server.sub, undefined);
+  assert.throws(() => serverSide.socket.listen("x", { keepAlive: -1 }), { message: "keepAlive must be positive" });
+  channel.destroy();
+});
+
+it("resolves to many answers before the first comes", async () => {
+  let request: { respond(value: unknown): unknown } | undefined;
+  const server = listen("s.many.later", (socket) => socket.on("request", (asked) => (request = asked)));
+  const socket = clientSide.socket.connect("s.many.later");
+  const replies = await socket.requestMany("go", { maxWait: 20_000 });
+  await until("asked", () => request !== undefined);
+  void request?.respond("late");
+  assert.equal((await replies.next()).value?.data, "late");
+  replies.close();
+  server.close();
+});
