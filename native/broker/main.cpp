@@ -6,6 +6,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 
 #include "broker/server.hpp"
 
@@ -41,16 +42,25 @@ int run(Options options) {
   conat::net::asio::io_context main;
   const auto work = conat::net::asio::make_work_guard(main);
   conat::net::asio::signal_set signals(main, SIGINT, SIGTERM);
+  conat::net::asio::signal_set hang_ups(main, SIGHUP);
+  const bool development = !options.authentication();
   Server server(std::move(options), main);
   if (const auto status = server.start(); !status) {
     std::fprintf(stderr, "conatd: %s\n", status.error().text.c_str());
     return exit_cannot_start;
   }
-  std::printf(
-      "conatd listening on %s (development mode: no authentication, everything is allowed)\n",
-      server.address().c_str());
+  std::printf("conatd listening on %s%s\n", server.address().c_str(),
+              development ? " (development mode: no authentication, everything is allowed)" : "");
   std::fflush(stdout);
 
+  std::function<void()> wait_for_hang_up = [&] {
+    hang_ups.async_wait([&](conat::net::error_code error, int) {
+      if (error) return;
+      server.reload_authentication();
+      wait_for_hang_up();
+    });
+  };
+  wait_for_hang_up();
   signals.async_wait([&](conat::net::error_code, int) {
     spdlog::info("ending");
     signals.async_wait([](conat::net::error_code error, int) {

@@ -1,38 +1,101 @@
-// conatd's configuration: command line and environment (CONAT_...), checked.
+// conatd's configuration: command line, environment (CONAT_...) and configuration file, checked.
 //
-// Thread safety: plain values.
+// Of several sources the first one counts: command line, environment, file, default. The options
+// and their names stand in one table (option_table.hpp). Thread safety: plain values.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "conat/base/limits.hpp"
+#include "conat/base/result.hpp"
+#include "conat/base/value.hpp"
+#include "conat/broker/authorization_rules.hpp"
 
 namespace conat::server {
 
 struct Options {
-  std::string host = "127.0.0.1";  // an address after parsing: 127.0.0.1 or ::1
-  std::uint16_t port = 8080;       // 0: any free one
-  std::string base_path;           // "" or "/base"
-  std::filesystem::path data_directory = "./data";
+  // [listen]
+  std::string host = "127.0.0.1";       // an address after parsing
+  std::uint16_t port = 8080;            // 0: any free one
+  std::string base_path;                // "" or "/base"
   std::filesystem::path web_directory;  // empty: the files built in
-  unsigned shards = 1;
+
+  // [broker]
   std::string id = "0";
   std::string cluster_name;
+  unsigned shards = 1;
+
+  // [limits]
   std::size_t max_payload_bytes = limits::max_payload_bytes;
   std::size_t max_queue_bytes = limits::max_queue_bytes;
   std::size_t max_subscriptions_per_client = limits::max_subscriptions_per_client;
+  std::size_t max_subscriptions_per_hub = limits::max_subscriptions_per_hub;
   std::size_t max_connections = limits::max_connections;
   std::size_t max_connections_per_user = 0;  // 0: no such limit
+
+  // [timeouts]
   std::int64_t ping_interval_ms = limits::ping_interval_ms;
   std::int64_t ping_timeout_ms = limits::ping_timeout_ms;
   std::int64_t handshake_timeout_ms = 10'000;
-  bool durable_disk = true;
-  bool persist = true;
+  std::int64_t connect_timeout_ms = limits::connect_timeout_ms;
+
+  // [storage]
+  std::filesystem::path data_directory = "./data";
+  std::filesystem::path archive_directory;  // empty: none
+  std::int64_t archive_interval_ms = 30'000;
+  std::filesystem::path backup_directory;  // empty: none
+  std::string durability = "disk";
+  bool no_persist = false;
+
+  // [log]
   std::string log_level = "info";
+
+  // [authentication]
+  std::string system_password;  // after parsing also what the file holds; empty: no system account
+  std::filesystem::path system_password_file;
+  std::filesystem::path users_file;
+  std::vector<std::string> jwt_keys;     // PEM files
+  std::vector<std::string> jwt_secrets;  // files
+  std::vector<std::string> jwks_files;
+  std::vector<std::string> jwt_issuers;    // empty: any
+  std::vector<std::string> jwt_audiences;  // empty: any
+  std::int64_t jwt_leeway_ms = 0;
+  bool jwt_allow_no_expiry = false;
+  std::string jwt_claim_account_id = "account_id";
+  std::string jwt_claim_project_id = "project_id";
+  std::string jwt_claim_hub_id = "hub_id";
+  std::string jwt_claim_admin = "admin";
+  std::string jwt_claim_projects = "projects";
+  std::vector<std::string> token_cookies;  // names, in the order of preference
+  std::string auth_url;                    // empty: no service is asked
+  std::filesystem::path auth_ca;
+  std::filesystem::path auth_secret_file;
+  std::int64_t auth_timeout_ms = 5000;
+  std::int64_t auth_cache_ms = 10'000;
+  std::string anonymous_user;  // JSON; empty: see anonymous_user()
+
+  // [origins]
+  std::vector<std::string> origins;               // pages that may connect, besides the own ones
+  std::vector<std::string> origins_with_cookies;  // and whose cookies count
+  bool trust_forwarded = false;
+
+  // In the file only.
+  std::vector<AuthorizationRule> rules;
+
+  bool durable_disk() const { return durability == "disk"; }
+  // Whether anything tells who a connection is. Without it everybody may do everything.
+  bool authentication() const {
+    return !system_password.empty() || !users_file.empty() || jwt() || !auth_url.empty();
+  }
+  bool jwt() const { return !jwt_keys.empty() || !jwt_secrets.empty() || !jwks_files.empty(); }
 };
+
+// What anonymous_user holds; the error's text says what it should be. Not empty.
+Result<Value> anonymous_user(const Options& options);
 
 struct ParsedOptions {
   std::optional<Options> options;  // nullopt: end with exit_code, everything is said
@@ -42,6 +105,7 @@ struct ParsedOptions {
 // The exit code for everything that keeps conatd from starting.
 inline constexpr int exit_cannot_start = 2;
 
+// Also carries out what is asked for in place of starting: --help, check-config, ...
 ParsedOptions parse_options(int argc, const char* const* argv);
 
 }  // namespace conat::server

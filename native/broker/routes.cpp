@@ -63,11 +63,16 @@ void Routes::on_engine_request(net::HttpConnectionId id, const net::HttpRequest&
   if (const auto refusal = refuse_engine_request(request)) {
     return server_->respond(id, not_cached(*refusal));
   }
+  if (!hooks_.allows_origin(request)) {
+    return server_->respond(
+        id, not_cached(net::HttpResponse::json(403, R"({"code":4,"message":"Forbidden"})")));
+  }
   if (!hooks_.may_open()) {
     return server_->respond(id, net::HttpResponse::text(503, "too many connections\n"));
   }
+  const net::HttpRequest kept = request;  // is gone with the connection that it came on
   net::UpgradedStream upgraded = server_->upgrade(id, request);
-  if (upgraded.stream) hooks_.open(std::move(upgraded), request);
+  if (upgraded.stream) hooks_.open(std::move(upgraded), kept);
 }
 
 }  // namespace conat::server

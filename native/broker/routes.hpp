@@ -25,6 +25,8 @@ class Routes final : public net::HttpHandler {
     std::function<bool()> ready;
     // False when there is no room for one more connection.
     std::function<bool()> may_open;
+    // False for a web page that may not connect.
+    std::function<bool(const net::HttpRequest&)> allows_origin;
     std::function<void(net::UpgradedStream, const net::HttpRequest&)> open;
     // Calls back on this shard's thread with the text.
     std::function<void(std::function<void(std::string)>)> metrics;

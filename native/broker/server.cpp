@@ -36,8 +36,9 @@ Server::~Server() {
 
 Status Server::start() {
   if (auto status = load_files(); !status) return status;
+  if (auto status = prepare_authentication(); !status) return status;
   if (auto status = listen(); !status) return status;
-  if (common_.options.persist) {
+  if (!common_.options.no_persist) {
     if (auto status = open_storage(); !status) return status;
   }
   const std::size_t count = common_.shards.size();
@@ -45,7 +46,7 @@ Status Server::start() {
   for (std::size_t i = 0; i < count; ++i) {
     common_.shards[i]->prepare(random_from_system(), i == 0 ? storage_.get() : nullptr);
   }
-  common_.ready = !common_.options.persist;
+  common_.ready = common_.options.no_persist;
   for (const auto& shard : common_.shards) {
     threads_.emplace_back([&shard = *shard] { shard.run(); });
   }
@@ -72,6 +73,16 @@ Status Server::load_files() {
   return Nothing{};
 }
 
+Status Server::prepare_authentication() {
+  auto origins = auth::OriginPolicy::make(origin_options(common_.options));
+  if (!origins) return Error(ErrorKind::invalid_argument, "--origins: " + origins.error().text);
+  common_.origins = std::move(*origins);
+  auto authenticator = Authenticator::open(common_.options, main_);
+  if (!authenticator) return authenticator.error();
+  common_.authenticator = std::move(*authenticator);
+  return Nothing{};
+}
+
 Status Server::listen() {
   const Options& options = common_.options;
   net::asio::ip::tcp::endpoint endpoint(net::asio::ip::make_address(options.host), options.port);
@@ -95,7 +106,10 @@ Status Server::open_storage() {
   if (auto status = data_directory_.open(options.data_directory); !status) return status;
   storage::StorageEngine::Options settings;
   settings.data_dir = options.data_directory;
-  settings.durable_disk = options.durable_disk;
+  settings.durable_disk = options.durable_disk();
+  settings.archive_dir = options.archive_directory;
+  settings.archive_interval_ms = options.archive_interval_ms;
+  settings.backup_dir = options.backup_directory;
   settings.log = [](std::string_view text) { spdlog::warn("storage: {}", text); };
   storage_ = std::make_unique<storage::StorageEngine>(
       std::move(settings), [&shard = *common_.shards.front()](StorageResult result) {
@@ -106,6 +120,15 @@ Status Server::open_storage() {
   if (auto status = storage_->prepare(); !status) return status;
   storage_stopped_ = false;
   return Nothing{};
+}
+
+void Server::reload_authentication() {
+  if (!common_.authenticator->required()) return;
+  if (const auto status = common_.authenticator->reload(); !status) {
+    spdlog::error("{}; what was read before stays in force", status.error().text);
+    return;
+  }
+  spdlog::info("users and keys read again");
 }
 
 // ---- the end ----

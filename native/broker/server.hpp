@@ -32,11 +32,14 @@ class Server {
   Status start();
   // Valid after start(): "http://127.0.0.1:8080/base".
   std::string address() const;
+  // Reads users and keys again, for who signs in from now on; logs what comes of it.
+  void reload_authentication();
   // Begins to end; `done` is called within about 4 s.
   void end(std::function<void()> done);
 
  private:
   Status load_files();
+  Status prepare_authentication();
   Status listen();
   Status open_storage();
   void stop_storage();

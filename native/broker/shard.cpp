@@ -29,6 +29,10 @@ Shard::Shard(Common& common, ShardIndex index)
       routes_(common.options.base_path, common.files, make_hooks()),
       http_(loop_, net::HttpServer::Options{.timeout_ms = common.options.handshake_timeout_ms},
             routes_),
+      sign_ins_(
+          *common.authenticator, common.origins,
+          [this](std::function<void()> task) { loop_.post(std::move(task)); },
+          [this](ConnectionId id, const auth::Outcome& outcome) { on_identified(id, outcome); }),
       timer_(loop_.context()),
       linger_ms_(usual_linger_ms) {
   routes_.set_server(http_);
@@ -51,9 +55,12 @@ void Shard::prepare(Random random, storage::StorageEngine* storage) {
   broker.shard_count = static_cast<ShardIndex>(common_.shards.size());
   broker.max_payload_bytes = options.max_payload_bytes;
   broker.max_subscriptions_per_client = options.max_subscriptions_per_client;
+  broker.max_subscriptions_per_hub = options.max_subscriptions_per_hub;
   broker.max_queue_bytes = options.max_queue_bytes;
   broker.ping_interval_ms = options.ping_interval_ms;
   broker.ping_timeout_ms = options.ping_timeout_ms;
+  broker.connect_timeout_ms = options.connect_timeout_ms;
+  broker.rules = options.rules;
   broker_.emplace(std::move(broker), random.fork());
   outboxes_.resize(common_.shards.size());
   if (storage != nullptr) {
@@ -80,8 +87,11 @@ Routes::Hooks Shard::make_hooks() {
     const std::size_t limit = common_.options.max_connections;
     return common_.connections.load(std::memory_order_relaxed) < limit + limit / 10 + 100;
   };
-  hooks.open = [this](net::UpgradedStream upgraded, const net::HttpRequest&) {
-    open(std::move(upgraded));
+  hooks.allows_origin = [this](const net::HttpRequest& request) {
+    return sign_ins_.allows_origin(request, false);
+  };
+  hooks.open = [this](net::UpgradedStream upgraded, const net::HttpRequest& request) {
+    open(std::move(upgraded), request);
   };
   hooks.metrics = [this](std::function<void(std::string)> done) {
     collect_metrics(std::move(done));
@@ -89,15 +99,16 @@ Routes::Hooks Shard::make_hooks() {
   return hooks;
 }
 
-void Shard::open(net::UpgradedStream upgraded) {
+void Shard::open(net::UpgradedStream upgraded, const net::HttpRequest& request) {
   net::Stream& stream = *upgraded.stream;
   const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
   Handshake handshake;
   handshake.address = stream.address();
-  handshake.identity = Identity{user_of_new_connection(count), {}, {}};
+  handshake.identity = identity_of_new_connection(count);
   const TimeMs now = net::Loop::now();
   const ConnectionId id = broker_->open(now, std::move(handshake));
   stream.set_owner(*this, id);
+  sign_ins_.opened(id, request, stream.address(), false);
   connections_.insert(id, std::move(upgraded.stream));
   if (!upgraded.rest.empty()) {
     auto* bytes = reinterpret_cast<std::uint8_t*>(upgraded.rest.data());
@@ -107,8 +118,8 @@ void Shard::open(net::UpgradedStream upgraded) {
   loop_.request_turn_end();
 }
 
-// Without authentication everybody is the same user: null.
-Value Shard::user_of_new_connection(std::size_t connections) const {
+// Without authentication everybody is the same user. Nullopt: the broker is to ask.
+std::optional<Identity> Shard::identity_of_new_connection(std::size_t connections) const {
   const Options& options = common_.options;
   std::size_t limit = options.max_connections;
   std::string whose = "connections";
@@ -116,11 +127,15 @@ Value Shard::user_of_new_connection(std::size_t connections) const {
     limit = options.max_connections_per_user;
     whose = "connections of one user";
   }
-  if (connections <= limit) return Value();
-  Value user;
-  user.set("error", "Error: there is a limit of at most " + std::to_string(limit) + " " + whose);
-  user.set("code", 429);
-  return user;
+  if (connections <= limit) return sign_ins_.known_identity();
+  return refusal("Error: there is a limit of at most " + std::to_string(limit) + " " + whose, 429);
+}
+
+void Shard::on_identified(ConnectionId id, const auth::Outcome& outcome) {
+  const TimeMs now = net::Loop::now();
+  broker_->on_authenticated(now, id, identity_of(outcome, now));
+  drain_broker();
+  loop_.request_turn_end();
 }
 
 void Shard::on_stream_bytes(net::Stream& stream, std::span<std::uint8_t> bytes) {
@@ -139,6 +154,7 @@ void Shard::on_stream_closed(net::Stream& stream) {
   const auto kept = connections_.extract(id);
   if (kept == nullptr) return;
   common_.connections.fetch_sub(1, std::memory_order_relaxed);
+  sign_ins_.closed(id);
   broker_->on_closed(net::Loop::now(), id);
   drain_broker();
   loop_.request_turn_end();
@@ -156,6 +172,8 @@ void Shard::drain_broker() {
       carry_out(*closing);
     } else if (const auto* pause = std::get_if<effect::PauseReading>(&effect_)) {
       carry_out(*pause);
+    } else if (auto* question = std::get_if<effect::Authenticate>(&effect_)) {
+      sign_ins_.ask(std::move(*question));
     }
   }
 }
@@ -180,6 +198,7 @@ void Shard::carry_out(const effect::Close& closing) {
   }
   const auto stream = connections_.extract(closing.connection);
   if (stream == nullptr) return;
+  sign_ins_.closed(closing.connection);
   common_.connections.fetch_sub(1, std::memory_order_relaxed);
   spdlog::debug("shard {}: connection {} closed: {}", index_, closing.connection, closing.reason);
   if (closing.flush) {

@@ -18,6 +18,7 @@
 #include "broker/options.hpp"
 #include "broker/persistence.hpp"
 #include "broker/routes.hpp"
+#include "broker/sign_ins.hpp"
 #include "conat/broker/broker.hpp"
 #include "net/listener.hpp"
 
@@ -33,6 +34,8 @@ struct Common {
   std::vector<Mailbox> mailboxes;              // [from * shards + to]
   std::atomic<std::size_t> connections{0};
   std::atomic<bool> ready{false};
+  auth::OriginPolicy origins;
+  std::unique_ptr<Authenticator> authenticator;  // set before the first shard is made
 
   Mailbox& mailbox(ShardIndex from, ShardIndex to) {
     return mailboxes[std::size_t{from} * shards.size() + to];
@@ -72,8 +75,9 @@ class Shard final : private net::StreamOwner {
   void on_stream_closed(net::Stream& stream) override;
 
   Routes::Hooks make_hooks();
-  void open(net::UpgradedStream upgraded);
-  Value user_of_new_connection(std::size_t connections) const;
+  void open(net::UpgradedStream upgraded, const net::HttpRequest& request);
+  std::optional<Identity> identity_of_new_connection(std::size_t connections) const;
+  void on_identified(ConnectionId id, const auth::Outcome& outcome);
   void collect_metrics(std::function<void(std::string)> done);
 
   void drain_broker();
@@ -96,6 +100,7 @@ class Shard final : private net::StreamOwner {
   std::optional<Broker> broker_;
   std::optional<Persistence> persistence_;
   ConnectionTable connections_;
+  SignIns sign_ins_;
   BrokerEffect effect_;
 
   struct Outbox {

@@ -53,13 +53,15 @@ TemporaryDirectory::~TemporaryDirectory() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-Process::Process(const Arguments& arguments, const Arguments& environment) {
+Process::Process(const Arguments& arguments, const Arguments& environment,
+                 const std::string& input) {
   int output[2];
   int errors[2];
   REQUIRE(::pipe2(output, O_CLOEXEC) == 0);
   REQUIRE(::pipe2(errors, O_CLOEXEC) == 0);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input.c_str(), O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, errors[1], STDERR_FILENO);
   std::vector<std::string> argv{CONATD_BINARY};

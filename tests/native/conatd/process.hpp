@@ -29,8 +29,10 @@ class TemporaryDirectory {
 
 class Process {
  public:
-  // Starts conatd. `environment` holds NAME=value.
-  explicit Process(const Arguments& arguments, const Arguments& environment = {});
+  // Starts conatd. `environment` holds NAME=value; `input` is the file that it reads as its
+  // standard input.
+  explicit Process(const Arguments& arguments, const Arguments& environment = {},
+                   const std::string& input = "/dev/null");
   // Kills what still runs.
   ~Process();
   Process(const Process&) = delete;
