@@ -63,7 +63,7 @@ class Users {
   std::unordered_map<std::string, const User*> by_name_;
   std::unordered_map<Digest, const User*, DigestHash> by_token_;
   bool has_passwords_ = false;
-  PasswordHash decoy_ = PasswordHash::unmatched({});
+  PasswordHash decoy_ = PasswordHash::unmatched({.log_n = 1, .r = 1, .p = 1});
 };
 
 // One user's JSON object as above.

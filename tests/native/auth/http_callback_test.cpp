@@ -52,7 +52,7 @@ class Asker {
     return ask(request);
   }
   static Outcome wait(std::future<Outcome> future) {
-    REQUIRE(future.wait_for(std::chrono::seconds(60)) == std::future_status::ready);
+    REQUIRE(future.wait_for(std::chrono::seconds(240)) == std::future_status::ready);
     return future.get();
   }
   HttpCallback& callback() { return *callback_; }
@@ -72,7 +72,7 @@ class Asker {
 HttpCallbackOptions options_for(const std::string& url) {
   HttpCallbackOptions options;
   options.url = url;
-  options.timeout_ms = 30'000;  // the machine may be busy
+  options.timeout_ms = 200'000;  // the machine may be busy
   return options;
 }
 
