@@ -115,7 +115,12 @@ auth::OriginOptions origin_options(const Options& options) {
 }
 
 Identity identity_of(const auth::Outcome& outcome, TimeMs now) {
-  if (!outcome) return refusal(outcome.error().text, outcome.error().code.number);
+  if (!outcome) {
+    const Error& error = outcome.error();
+    Identity refused = refusal(error.text, error.code.number);
+    if (!error.code.word.empty()) refused.user.set("code", error.code.word);  // a service's own
+    return refused;
+  }
   Identity identity;
   identity.user = outcome->user;
   identity.rights = outcome->rights;
