@@ -56,7 +56,7 @@ int run(Options options) {
   std::function<void()> wait_for_hang_up = [&] {
     hang_ups.async_wait([&](conat::net::error_code error, int) {
       if (error) return;
-      server.reload_authentication();
+      server.reload();
       wait_for_hang_up();
     });
   };

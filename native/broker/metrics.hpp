@@ -21,6 +21,8 @@ struct ShardMetrics {
   std::uint64_t http_requests = 0;
   std::uint64_t http_timeouts = 0;
   std::uint64_t http_connections = 0;
+  std::uint64_t dropped_by_rate = 0;
+  std::uint64_t refused_by_rate = 0;
   std::uint64_t holds = 0;  // times it stopped reading because a sibling had fallen behind
 };
 

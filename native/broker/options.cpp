@@ -15,6 +15,7 @@
 #include "conat/broker/authorization.hpp"
 #include "conat/wire/codec.hpp"
 #include "net/asio.hpp"
+#include "net/tls_context.hpp"
 
 namespace conat::server {
 namespace {
@@ -152,6 +153,9 @@ Status check(Options& options) {
   if (options.max_queue_bytes / 4 <= options.max_payload_bytes) {
     return wrong("--max-queue must be more than 4 times --max-payload");
   }
+  if (options.tls_certificate.empty() != options.tls_key.empty()) {
+    return wrong("--tls-certificate and --tls-key belong together: give both or none");
+  }
   if (const Status status = check_storage(options); !status) return status;
   if (const Status status = check_authentication(options); !status) return status;
   return check_host(options);
@@ -174,6 +178,10 @@ Status check_files(const Options& options) {
   if (!authenticator) return authenticator.error();
   const auto origins = auth::OriginPolicy::make(origin_options(options));
   if (!origins) return wrong("--origins: " + origins.error().text);
+  if (options.tls()) {
+    const auto tls = net::TlsContext::load(options.tls_certificate, options.tls_key);
+    if (!tls) return tls.error();
+  }
   return Nothing{};
 }
 

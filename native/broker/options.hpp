@@ -23,6 +23,10 @@ struct Options {
   std::uint16_t port = 8080;            // 0: any free one
   std::string base_path;                // "" or "/base"
   std::filesystem::path web_directory;  // empty: the files built in
+  // PEM files; both or none, none: plain HTTP.
+  std::filesystem::path tls_certificate;
+  std::filesystem::path tls_key;
+  bool compression = false;  // agree on permessage-deflate
 
   // [broker]
   std::string id = "0";
@@ -36,6 +40,14 @@ struct Options {
   std::size_t max_subscriptions_per_hub = limits::max_subscriptions_per_hub;
   std::size_t max_connections = limits::max_connections;
   std::size_t max_connections_per_user = 0;  // 0: no such limit
+  // What one connection may send per second, and how much of it at once; 0: no limit.
+  std::size_t max_messages_per_second = 0;
+  std::size_t max_bytes_per_second = 0;
+  std::int64_t rate_burst_ms = 1000;
+  // WebSocket handshakes of one address per second, and at once; 0: no limit.
+  double connection_rate = 0;
+  double connection_burst = 100;
+  bool limit_loopback = false;  // addresses of this machine, too
 
   // [timeouts]
   std::int64_t ping_interval_ms = limits::ping_interval_ms;
@@ -86,6 +98,7 @@ struct Options {
   // In the file only.
   std::vector<AuthorizationRule> rules;
 
+  bool tls() const { return !tls_certificate.empty(); }
   bool durable_disk() const { return durability == "disk"; }
   // Whether anything tells who a connection is. Without it everybody may do everything.
   bool authentication() const {

@@ -67,6 +67,11 @@ void Routes::on_engine_request(net::HttpConnectionId id, const net::HttpRequest&
     return server_->respond(
         id, not_cached(net::HttpResponse::json(403, R"({"code":4,"message":"Forbidden"})")));
   }
+  if (!hooks_.within_rate(id)) {
+    auto response = net::HttpResponse::text(429, "too many connections from this address\n");
+    response.headers.emplace_back("Retry-After", std::to_string(hooks_.retry_after_s));
+    return server_->respond(id, not_cached(std::move(response)));
+  }
   if (!hooks_.may_open()) {
     return server_->respond(id, net::HttpResponse::text(503, "too many connections\n"));
   }

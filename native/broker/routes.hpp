@@ -27,6 +27,10 @@ class Routes final : public net::HttpHandler {
     std::function<bool()> may_open;
     // False for a web page that may not connect.
     std::function<bool(const net::HttpRequest&)> allows_origin;
+    // False when the connection's address opens too many of them; then after how many seconds it
+    // may try again.
+    std::function<bool(net::HttpConnectionId)> within_rate;
+    std::int64_t retry_after_s = 1;
     std::function<void(net::UpgradedStream, const net::HttpRequest&)> open;
     // Calls back on this shard's thread with the text.
     std::function<void(std::function<void(std::string)>)> metrics;

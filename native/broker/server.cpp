@@ -37,6 +37,15 @@ Server::~Server() {
 Status Server::start() {
   if (auto status = load_files(); !status) return status;
   if (auto status = prepare_authentication(); !status) return status;
+  if (common_.options.tls()) {
+    const Options& options = common_.options;
+    common_.certificates.set_files(options.tls_certificate, options.tls_key);
+    if (auto status = common_.certificates.load(); !status) return status;
+  }
+  common_.address_limiter.configure({.per_second = common_.options.connection_rate,
+                                     .burst = common_.options.connection_burst,
+                                     .limit_loopback = common_.options.limit_loopback,
+                                     .seed = random_from_system().next_u64()});
   if (auto status = listen(); !status) return status;
   if (!common_.options.no_persist) {
     if (auto status = open_storage(); !status) return status;
@@ -56,7 +65,8 @@ Status Server::start() {
 std::string Server::address() const {
   const Options& options = common_.options;
   const bool v6 = options.host.find(':') != std::string::npos;
-  return "http://" + (v6 ? "[" + options.host + "]" : options.host) + ":" +
+  return std::string(options.tls() ? "https://" : "http://") +
+         (v6 ? "[" + options.host + "]" : options.host) + ":" +
          std::to_string(common_.shards.front()->port()) + options.base_path;
 }
 
@@ -122,6 +132,14 @@ Status Server::open_storage() {
   return Nothing{};
 }
 
+void Server::reload() {
+  if (!common_.authenticator->required() && !common_.options.tls()) {
+    spdlog::info("SIGHUP: there is nothing to be read again");
+  }
+  reload_authentication();
+  reload_certificates();
+}
+
 void Server::reload_authentication() {
   if (!common_.authenticator->required()) return;
   if (const auto status = common_.authenticator->reload(); !status) {
@@ -129,6 +147,16 @@ void Server::reload_authentication() {
     return;
   }
   spdlog::info("users and keys read again");
+}
+
+void Server::reload_certificates() {
+  if (!common_.options.tls()) return;
+  if (const auto status = common_.certificates.load(); !status) {
+    spdlog::error("{}; the old certificate stays in use", status.error().text);
+    return;
+  }
+  spdlog::info("TLS certificate read again, valid until {}",
+               common_.certificates.current()->valid_until());
 }
 
 // ---- the end ----

@@ -30,16 +30,19 @@ class Server {
 
   // Listens and serves; the error's text is for the user.
   Status start();
-  // Valid after start(): "http://127.0.0.1:8080/base".
+  // Valid after start(): "http://127.0.0.1:8080/base", or https.
   std::string address() const;
-  // Reads users and keys again, for who signs in from now on; logs what comes of it.
-  void reload_authentication();
+  // Reads users, keys and the TLS certificate again, for who connects from now on; logs what comes
+  // of it.
+  void reload();
   // Begins to end; `done` is called within about 4 s.
   void end(std::function<void()> done);
 
  private:
   Status load_files();
   Status prepare_authentication();
+  void reload_authentication();
+  void reload_certificates();
   Status listen();
   Status open_storage();
   void stop_storage();

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <mutex>
+#include <utility>
 
 namespace conat::server {
 namespace {
@@ -17,7 +18,8 @@ bool is_close_frame(const SharedBytes& bytes) {
 }
 
 std::string address_of(const Options& options, std::uint16_t port) {
-  return "http://localhost:" + std::to_string(port) + options.base_path;
+  const std::string scheme = options.tls() ? "https" : "http";
+  return scheme + "://localhost:" + std::to_string(port) + options.base_path;
 }
 
 }  // namespace
@@ -27,7 +29,9 @@ Shard::Shard(Common& common, ShardIndex index)
       index_(index),
       listener_(loop_),
       routes_(common.options.base_path, common.files, make_hooks()),
-      http_(loop_, net::HttpServer::Options{.timeout_ms = common.options.handshake_timeout_ms},
+      http_(loop_,
+            net::HttpServer::Options{.timeout_ms = common.options.handshake_timeout_ms,
+                                     .compression = common.options.compression},
             routes_),
       sign_ins_(
           *common.authenticator, common.origins,
@@ -57,6 +61,8 @@ void Shard::prepare(Random random, storage::StorageEngine* storage) {
   broker.max_subscriptions_per_client = options.max_subscriptions_per_client;
   broker.max_subscriptions_per_hub = options.max_subscriptions_per_hub;
   broker.max_queue_bytes = options.max_queue_bytes;
+  broker.rate_limits = {options.max_messages_per_second, options.max_bytes_per_second,
+                        options.rate_burst_ms};
   broker.ping_interval_ms = options.ping_interval_ms;
   broker.ping_timeout_ms = options.ping_timeout_ms;
   broker.connect_timeout_ms = options.connect_timeout_ms;
@@ -71,7 +77,7 @@ void Shard::prepare(Random random, storage::StorageEngine* storage) {
 }
 
 void Shard::run() {
-  listener_.start([this](net::Socket socket) { http_.add(std::move(socket)); });
+  listener_.start([this](net::Socket socket) { accept(std::move(socket)); });
   if (persistence_) persistence_->start(net::Loop::now());
   loop_.request_turn_end();
   loop_.run();
@@ -87,8 +93,15 @@ Routes::Hooks Shard::make_hooks() {
     const std::size_t limit = common_.options.max_connections;
     return common_.connections.load(std::memory_order_relaxed) < limit + limit / 10 + 100;
   };
+  hooks.within_rate = [this](net::HttpConnectionId id) {
+    if (common_.options.connection_rate <= 0) return true;
+    if (common_.address_limiter.may_open(net::Loop::now(), http_.peer(id))) return true;
+    ++refused_by_rate_;
+    return false;
+  };
+  hooks.retry_after_s = common_.address_limiter.retry_after_s();
   hooks.allows_origin = [this](const net::HttpRequest& request) {
-    return sign_ins_.allows_origin(request, false);
+    return sign_ins_.allows_origin(request, common_.options.tls());
   };
   hooks.open = [this](net::UpgradedStream upgraded, const net::HttpRequest& request) {
     open(std::move(upgraded), request);
@@ -97,6 +110,22 @@ Routes::Hooks Shard::make_hooks() {
     collect_metrics(std::move(done));
   };
   return hooks;
+}
+
+void Shard::accept(net::Socket socket) {
+  if (common_.options.connection_rate > 0) {
+    net::error_code error;
+    const auto peer = socket.remote_endpoint(error);
+    if (error || !common_.address_limiter.may_connect(net::Loop::now(), peer.address())) {
+      ++dropped_by_rate_;
+      return;
+    }
+  }
+  std::unique_ptr<net::TlsChannel> tls;
+  if (const auto context = common_.certificates.current()) {
+    tls = std::make_unique<net::TlsChannel>(*context);
+  }
+  http_.add(std::move(socket), std::move(tls));
 }
 
 void Shard::open(net::UpgradedStream upgraded, const net::HttpRequest& request) {
@@ -108,11 +137,15 @@ void Shard::open(net::UpgradedStream upgraded, const net::HttpRequest& request) 
   const TimeMs now = net::Loop::now();
   const ConnectionId id = broker_->open(now, std::move(handshake));
   stream.set_owner(*this, id);
-  sign_ins_.opened(id, request, stream.address(), false);
+  sign_ins_.opened(id, request, stream.address(), stream.is_tls());
+  if (upgraded.deflate) {
+    stream.set_filter(std::make_unique<net::CompressionFilter>(
+        compression_, upgraded.deflate->window_bits, broker_->max_message_bytes(id)));
+  }
   connections_.insert(id, std::move(upgraded.stream));
   if (!upgraded.rest.empty()) {
     auto* bytes = reinterpret_cast<std::uint8_t*>(upgraded.rest.data());
-    broker_->on_bytes(now, id, {bytes, upgraded.rest.size()});
+    read_bytes(stream, {bytes, upgraded.rest.size()});
   }
   drain_broker();
   loop_.request_turn_end();
@@ -139,9 +172,39 @@ void Shard::on_identified(ConnectionId id, const auth::Outcome& outcome) {
 }
 
 void Shard::on_stream_bytes(net::Stream& stream, std::span<std::uint8_t> bytes) {
+  read_bytes(stream, bytes);
+  loop_.request_turn_end();
+}
+
+void Shard::read_bytes(net::Stream& stream, std::span<std::uint8_t> bytes) {
+  if (stream.filter() != nullptr) return read_compressed(stream, bytes);
   broker_->on_bytes(net::Loop::now(), stream.tag(), bytes);
   drain_broker();
-  loop_.request_turn_end();
+}
+
+// One message after the other, each judged by the bound that holds when its turn has come, until
+// reading is to stop: few bytes can stand for very many.
+void Shard::read_compressed(net::Stream& stream, std::span<std::uint8_t> bytes) {
+  const ConnectionId id = stream.tag();
+  const auto alive = stream.shared_from_this();
+  net::CompressionFilter& filter = *stream.filter();
+  filter.feed(bytes);
+  while (connections_.find(id) != nullptr && !stream.is_paused() && !loop_.reads_held()) {
+    filter.set_max_message_bytes(broker_->max_message_bytes(id));
+    const auto frame = filter.next();
+    if (frame.empty()) break;
+    broker_->on_bytes(net::Loop::now(), id, frame);
+    drain_broker();
+  }
+  filter.keep_rest();
+  if (filter.has_rest() && loop_.reads_held()) held_compressed_.push_back(id);
+}
+
+void Shard::read_rest_soon(ConnectionId id) {
+  loop_.post([this, id] {
+    net::Stream* stream = connections_.find(id);
+    if (stream != nullptr && stream->filter()->has_rest()) on_stream_bytes(*stream, {});
+  });
 }
 
 void Shard::on_stream_written(net::Stream& stream, std::size_t bytes) {
@@ -180,11 +243,22 @@ void Shard::drain_broker() {
 
 void Shard::carry_out(effect::Send& sending) {
   if (net::Stream* stream = connections_.find(sending.connection)) {
+    if (stream->filter() != nullptr) {
+      return send_compressed(*stream, sending.connection, sending.bytes);
+    }
     stream->send(std::move(sending.bytes));
   } else if (persistence_ && persistence_->owns(sending.connection)) {
     persistence_->on_frames(std::move(sending.bytes));
     loop_.request_turn_end();
   }
+}
+
+void Shard::send_compressed(net::Stream& stream, ConnectionId id, const SharedBytes& bytes) {
+  SharedBytes compressed = stream.filter()->outgoing(bytes);
+  const std::size_t saved = bytes.size() - compressed.size();
+  stream.send(std::move(compressed));
+  // The broker's bound is for what waits here.
+  if (saved > 0) broker_->on_compressed(net::Loop::now(), id, saved);
 }
 
 void Shard::carry_out(const effect::Close& closing) {
@@ -215,6 +289,9 @@ void Shard::carry_out(const effect::PauseReading& pause) {
       stream->pause_reading();
     } else {
       stream->resume_reading();
+      if (stream->filter() != nullptr && stream->filter()->has_rest()) {
+        read_rest_soon(pause.connection);
+      }
     }
   } else if (persistence_ && persistence_->owns(pause.connection)) {
     persistence_->on_pause(pause.paused);
@@ -231,6 +308,7 @@ void Shard::end_turn() {
   }
   send_mail();
   arm_timer();
+  compression_.end_turn();
 }
 
 void Shard::send_mail() {
@@ -271,6 +349,7 @@ void Shard::mailbox_emptied(ShardIndex to) {
     if (outbox.full) return;
   }
   loop_.release_reads();
+  for (const ConnectionId id : std::exchange(held_compressed_, {})) read_rest_soon(id);
 }
 
 // The timer may be early, never late: it is set anew only for what is due before it.
@@ -316,6 +395,8 @@ ShardMetrics Shard::metrics() const {
   metrics.http_timeouts = http_.timeouts();
   metrics.http_connections = http_.connections();
   metrics.holds = holds_;
+  metrics.dropped_by_rate = dropped_by_rate_;
+  metrics.refused_by_rate = refused_by_rate_;
   return metrics;
 }
 

@@ -20,6 +20,7 @@
 #include "broker/routes.hpp"
 #include "broker/sign_ins.hpp"
 #include "conat/broker/broker.hpp"
+#include "net/address_limiter.hpp"
 #include "net/listener.hpp"
 
 namespace conat::server {
@@ -30,6 +31,8 @@ class Shard;
 struct Common {
   Options options;
   net::StaticFiles files;
+  net::TlsCertificates certificates;
+  net::AddressLimiter address_limiter;
   std::vector<std::unique_ptr<Shard>> shards;  // complete before the first one runs
   std::vector<Mailbox> mailboxes;              // [from * shards + to]
   std::atomic<std::size_t> connections{0};
@@ -75,7 +78,12 @@ class Shard final : private net::StreamOwner {
   void on_stream_closed(net::Stream& stream) override;
 
   Routes::Hooks make_hooks();
+  void accept(net::Socket socket);
   void open(net::UpgradedStream upgraded, const net::HttpRequest& request);
+  void read_bytes(net::Stream& stream, std::span<std::uint8_t> bytes);
+  void read_compressed(net::Stream& stream, std::span<std::uint8_t> bytes);
+  void read_rest_soon(ConnectionId id);
+  void send_compressed(net::Stream& stream, ConnectionId id, const SharedBytes& bytes);
   std::optional<Identity> identity_of_new_connection(std::size_t connections) const;
   void on_identified(ConnectionId id, const auth::Outcome& outcome);
   void collect_metrics(std::function<void(std::string)> done);
@@ -102,6 +110,9 @@ class Shard final : private net::StreamOwner {
   ConnectionTable connections_;
   SignIns sign_ins_;
   BrokerEffect effect_;
+  net::CompressionPool compression_;
+  // Have compressed input that could not be passed on while reads are held.
+  std::vector<ConnectionId> held_compressed_;
 
   struct Outbox {
     std::vector<PeerMessage> messages;
@@ -110,6 +121,8 @@ class Shard final : private net::StreamOwner {
   std::vector<Outbox> outboxes_;
   std::vector<PeerMessage> inbox_;
   std::uint64_t holds_ = 0;
+  std::uint64_t dropped_by_rate_ = 0;
+  std::uint64_t refused_by_rate_ = 0;
 
   net::Timer timer_;
   std::optional<TimeMs> armed_;

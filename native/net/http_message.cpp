@@ -36,6 +36,8 @@ std::string_view reason_of(unsigned status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 429:
+      return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
     case 503:
@@ -82,6 +84,16 @@ std::string_view HttpRequest::header(std::string_view name) const {
     if (equal_ignoring_case(key, name)) return value;
   }
   return {};
+}
+
+std::string HttpRequest::joined_header(std::string_view name) const {
+  std::string joined;
+  for (const auto& [key, value] : headers) {
+    if (!equal_ignoring_case(key, name)) continue;
+    if (!joined.empty()) joined += ", ";
+    joined += value;
+  }
+  return joined;
 }
 
 bool HttpRequest::header_has(std::string_view name, std::string_view token) const {

@@ -24,6 +24,8 @@ struct HttpRequest {
 
   // The first header of that name (any case), empty when absent.
   std::string_view header(std::string_view name) const;
+  // All headers of that name (any case), joined by commas as one list.
+  std::string joined_header(std::string_view name) const;
   // True when a comma-separated header holds the token (any case).
   bool header_has(std::string_view name, std::string_view token) const;
   // The first parameter of that name, decoded; nullopt when absent.

@@ -16,9 +16,9 @@ HttpServer::HttpServer(Loop& loop, Options options, HttpHandler& handler)
 
 HttpServer::~HttpServer() = default;
 
-void HttpServer::add(Socket socket) {
+void HttpServer::add(Socket socket, std::unique_ptr<TlsChannel> tls) {
   if (connections_.size() >= options_.max_connections) drop(list_.begin());
-  auto stream = std::make_shared<Stream>(loop_, std::move(socket), *this);
+  auto stream = std::make_shared<Stream>(loop_, std::move(socket), *this, std::move(tls));
   const HttpConnectionId id = ++last_id_;
   stream->set_owner(*this, id);
   list_.push_back({id, stream, HttpReader(options_.max_header_bytes), {}, 0});
@@ -92,12 +92,21 @@ UpgradedStream HttpServer::upgrade(HttpConnectionId id, const HttpRequest& reque
   const auto found = connections_.find(id);
   if (found == connections_.end()) return {};
   const auto connection = found->second;
-  UpgradedStream upgraded{connection->stream, std::move(connection->buffer)};
-  upgraded.stream->send(accept_response(request));
+  UpgradedStream upgraded{connection->stream, std::move(connection->buffer), std::nullopt};
+  if (options_.compression) {
+    upgraded.deflate = negotiate_deflate(request.joined_header("Sec-WebSocket-Extensions"));
+  }
+  upgraded.stream->send(
+      accept_response(request, upgraded.deflate ? std::string_view(upgraded.deflate->answer) : ""));
   if (connection->paused) upgraded.stream->resume_reading();
   connections_.erase(found);
   list_.erase(connection);
   return upgraded;
+}
+
+asio::ip::address HttpServer::peer(HttpConnectionId id) const {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? asio::ip::address() : found->second->stream->peer();
 }
 
 // ---- answers written ----

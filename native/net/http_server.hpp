@@ -10,9 +10,11 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
+#include "net/deflate.hpp"
 #include "net/http_message.hpp"
 #include "net/http_reader.hpp"
 #include "net/loop.hpp"
@@ -28,6 +30,8 @@ using HttpConnectionId = std::uint64_t;
 struct UpgradedStream {
   std::shared_ptr<Stream> stream;
   std::string rest;  // what the client sent behind its request
+  // Set when compression was agreed on: the taker reads and writes through a CompressionFilter.
+  std::optional<DeflateParameters> deflate;
 };
 
 class HttpHandler {
@@ -45,17 +49,21 @@ class HttpServer final : public StreamOwner {
     std::int64_t timeout_ms = 10'000;
     std::size_t max_header_bytes = 16 * 1024;
     std::size_t max_connections = 2048;
+    bool compression = false;  // agree on permessage-deflate when a client offers it
   };
 
   HttpServer(Loop& loop, Options options, HttpHandler& handler);
   ~HttpServer();
 
-  void add(Socket socket);
+  // `tls` null: plain HTTP. The time limit covers the TLS handshake.
+  void add(Socket socket, std::unique_ptr<TlsChannel> tls = nullptr);
   // Ignored for a connection that has gone meanwhile.
   void respond(HttpConnectionId id, const HttpResponse& response);
   // Accepts the handshake of the request that is being handled (is_valid_handshake() holds). A null
   // stream when the connection has gone.
   UpgradedStream upgrade(HttpConnectionId id, const HttpRequest& request);
+  // Of the connection's peer; unspecified when it has gone.
+  asio::ip::address peer(HttpConnectionId id) const;
   // Drops every connection.
   void close();
 

@@ -26,6 +26,11 @@ TimeMs Loop::now() {
       .count();
 }
 
+std::span<std::uint8_t> Loop::plain_buffer() {
+  if (plain_buffer_.empty()) plain_buffer_.resize(plain_buffer_bytes);
+  return plain_buffer_;
+}
+
 void Loop::run() { context_.run(); }
 
 void Loop::request_turn_end() {

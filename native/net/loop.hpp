@@ -35,6 +35,8 @@ class Loop {
   static constexpr std::size_t read_buffer_bytes = 256 * 1024;
   // Small buffers that wait behind each other are joined in here for one write.
   static constexpr std::size_t write_buffer_bytes = 256 * 1024;
+  // One read decrypted, and a TLS record that began before it.
+  static constexpr std::size_t plain_buffer_bytes = read_buffer_bytes + 32 * 1024;
 
   Loop();
   ~Loop();
@@ -73,6 +75,8 @@ class Loop {
   // For streams.
   std::span<std::uint8_t> read_buffer() { return read_buffer_; }
   std::span<std::uint8_t> write_buffer() { return write_buffer_; }
+  // For what one read brought when it is decrypted; there from the first use on.
+  std::span<std::uint8_t> plain_buffer();
   LoopCounters& count() { return counters_; }
   void stream_opened() { ++streams_; }
   void stream_closed();
@@ -89,6 +93,7 @@ class Loop {
   // report to the members up to here: so those come before it.
   std::vector<std::uint8_t> read_buffer_;
   std::vector<std::uint8_t> write_buffer_;
+  std::vector<std::uint8_t> plain_buffer_;
   LoopCounters counters_;
   std::size_t streams_ = 0;
   std::function<void()> no_streams_;

@@ -1,6 +1,9 @@
 // A TCP connection as a stream of bytes: reads into the loop's shared buffer, writes a queue of
 // shared buffers at the end of the loop's turn.
 //
+// With a TlsChannel the bytes travel encrypted: what one turn writes is joined into large records.
+// A plain stream writes its buffers from where they are.
+//
 // An open stream waits for readability without holding a buffer. close() is for a finished
 // conversation: it writes what is queued, then says so to the peer and waits for the peer's end,
 // both within a bounded time; abort() drops everything at once.
@@ -9,21 +12,26 @@
 // outlives the stream or has called one of them. Thread safety: none, the loop's thread.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "conat/base/bytes.hpp"
 #include "net/asio.hpp"
+#include "net/compression_filter.hpp"
 #include "net/loop.hpp"
+#include "net/tls_channel.hpp"
 #include "net/write_queue.hpp"
 
 namespace conat::net {
 
 class StreamOwner {
  public:
-  // `bytes` lie in the loop's read buffer and may be changed in place; they are gone on return.
+  // `bytes` lie in a buffer of the loop and may be changed in place; they are gone on return.
   virtual void on_stream_bytes(Stream& stream, std::span<std::uint8_t> bytes) = 0;
   // `bytes` of what was sent have left the queue.
   virtual void on_stream_written(Stream& stream, std::size_t bytes) = 0;
@@ -36,23 +44,32 @@ class StreamOwner {
 
 class Stream final : public std::enable_shared_from_this<Stream> {
  public:
-  Stream(Loop& loop, Socket socket, StreamOwner& owner);
+  // `tls` null: plain.
+  Stream(Loop& loop, Socket socket, StreamOwner& owner, std::unique_ptr<TlsChannel> tls = nullptr);
   ~Stream();
 
   // The next callbacks go to `owner`; `tag` is the owner's name for this stream.
   void set_owner(StreamOwner& owner, std::uint64_t tag);
   std::uint64_t tag() const { return tag_; }
-  // Of the peer, without the port.
+  // Of the peer, without the port; unspecified and empty when it has gone.
+  asio::ip::address peer() const;
   std::string address() const;
+
+  // For the owner of a compressed WebSocket: what stands between these bytes and its frames.
+  void set_filter(std::unique_ptr<CompressionFilter> filter) { filter_ = std::move(filter); }
+  CompressionFilter* filter() const { return filter_.get(); }
 
   void start_reading();
   void pause_reading() { paused_ = true; }
+  bool is_paused() const { return paused_; }
   void resume_reading();
 
   // Queues; written at the end of the turn. Ignored after close() or abort().
   void send(SharedBytes bytes);
-  bool has_unsent() const { return !queue_.empty(); }
-  std::size_t unsent_bytes() const { return queue_.bytes(); }
+  bool has_unsent() const { return unsent_bytes() > 0; }
+  // That the owner has not been told of as written.
+  std::size_t unsent_bytes() const { return queue_.bytes() + encrypted_bytes_; }
+  bool is_tls() const { return tls_ != nullptr; }
 
   // Writes what is queued, then closes; `linger_ms` bounds both together.
   void close(TimeMs linger_ms);
@@ -76,8 +93,15 @@ class Stream final : public std::enable_shared_from_this<Stream> {
 
   void wait_for_bytes();
   void on_readable();
+  void receive(std::span<std::uint8_t> bytes);
+  void receive_encrypted(ByteView bytes);
   void wait_for_room();
   void mark_dirty();
+  bool write_queue(std::size_t& written);
+  bool write_encrypted(std::size_t& written);
+  bool write_unsent_records(std::size_t& written);
+  std::optional<std::size_t> write_some(const msghdr& message);
+  bool is_drained() const { return queue_.empty() && !(tls_ && tls_->has_unsent()); }
   void begin_close(TimeMs linger_ms);
   void half_close();
   void lost();
@@ -88,6 +112,9 @@ class Stream final : public std::enable_shared_from_this<Stream> {
   StreamOwner* owner_;
   std::uint64_t tag_ = 0;
   WriteQueue queue_;
+  std::unique_ptr<TlsChannel> tls_;
+  std::unique_ptr<CompressionFilter> filter_;
+  std::size_t encrypted_bytes_ = 0;  // plain text of the records that are not written yet
   State state_ = State::open;
   bool waiting_for_bytes_ = false;
   bool waiting_for_room_ = false;

@@ -43,11 +43,15 @@ std::string websocket_accept(std::string_view key) {
   return {reinterpret_cast<const char*>(text.data()), static_cast<std::size_t>(length)};
 }
 
-SharedBytes accept_response(const HttpRequest& request) {
-  const std::string text =
+SharedBytes accept_response(const HttpRequest& request, std::string_view extensions) {
+  std::string text =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
       "Sec-WebSocket-Accept: " +
-      websocket_accept(request.header("Sec-WebSocket-Key")) + "\r\n\r\n";
+      websocket_accept(request.header("Sec-WebSocket-Key")) + "\r\n";
+  if (!extensions.empty()) {
+    text.append("Sec-WebSocket-Extensions: ").append(extensions).append("\r\n");
+  }
+  text += "\r\n";
   return SharedBytes::copy_of(as_bytes(text));
 }
 

@@ -16,7 +16,7 @@ bool asks_for_websocket(const HttpRequest& request);
 bool is_valid_handshake(const HttpRequest& request);
 // What proves to the client that its key was read: base64 of SHA-1 over the key and a constant.
 std::string websocket_accept(std::string_view key);
-// The bytes of "101 Switching Protocols".
-SharedBytes accept_response(const HttpRequest& request);
+// The bytes of "101 Switching Protocols". `extensions`: what was agreed on, or empty.
+SharedBytes accept_response(const HttpRequest& request, std::string_view extensions = {});
 
 }  // namespace conat::net

@@ -1,5 +1,6 @@
 #include "net/write_queue.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace conat::net {
@@ -43,6 +44,18 @@ WriteQueue::Batch WriteQueue::gather(std::span<iovec, max_parts> parts,
     batch.bytes += size;
   }
   return batch;
+}
+
+std::size_t WriteQueue::copy(std::span<std::uint8_t> target) const {
+  std::size_t used = 0;
+  std::size_t skip = offset_;
+  for (std::size_t i = head_; i < items_.size() && used < target.size(); ++i) {
+    const std::size_t size = std::min(items_[i].size() - skip, target.size() - used);
+    std::memcpy(target.data() + used, items_[i].data() + skip, size);
+    used += size;
+    skip = 0;
+  }
+  return used;
 }
 
 void WriteQueue::consume(std::size_t count) {

@@ -40,6 +40,8 @@ class WriteQueue {
   }
   // Fills `parts` for one write; views into `scratch` and the queue stay valid until consume().
   Batch gather(std::span<iovec, max_parts> parts, std::span<std::uint8_t> scratch) const;
+  // Copies from the front until `target` is full or everything is copied; returns how much.
+  std::size_t copy(std::span<std::uint8_t> target) const;
   // The first `count` bytes are written.
   void consume(std::size_t count);
   void clear();

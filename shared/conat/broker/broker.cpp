@@ -40,6 +40,12 @@ void Broker::on_closed(TimeMs now, ConnectionId connection) { impl_->on_closed(n
 void Broker::on_written(TimeMs now, ConnectionId connection, std::size_t bytes) {
   impl_->on_written(now, connection, bytes);
 }
+void Broker::on_compressed(TimeMs now, ConnectionId connection, std::size_t bytes) {
+  impl_->on_compressed(now, connection, bytes);
+}
+std::size_t Broker::max_message_bytes(ConnectionId connection) const {
+  return impl_->max_message_bytes(connection);
+}
 void Broker::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
   impl_->on_peer(now, from, std::move(message));
 }
@@ -71,6 +77,7 @@ ConnectionId Broker::Impl::open(TimeMs now, Handshake handshake) {
   auto made =
       std::make_unique<Connection>(session_options_, std::move(handshake), now, options_.rules);
   Connection& connection = *made;
+  connection.rate_meter.start(now, options_.rate_limits);
   const ConnectionId id = connections_.add(std::move(made));
   ++counters_.connections_opened;
   ++counters_.connections_open;
@@ -84,6 +91,7 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
   ConnectionHead* head = connections_.find(id);
   if (head == nullptr) return;
   Connection& connection = *head->connection;
+  std::uint64_t events = 0;
   connection.session.feed(bytes);
   for (bool more = true; more;) {
     const ServerSession::Step step = connection.session.next(now, random_, output_);
@@ -101,6 +109,7 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
         break;
       case ServerSession::Step::event:
         connection.active_at = now;
+        ++events;
         on_event(now, id, *head);
         break;
       case ServerSession::Step::disconnected:
@@ -122,7 +131,21 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
     if (head == nullptr) break;
   }
   if (!unsynced_acks_.empty()) flush_syncs();
-  if (head != nullptr) arm_timer(id, connection);
+  if (head == nullptr) return;
+  if (options_.rate_limits.any()) charge(now, id, connection, events, bytes.size());
+  arm_timer(id, connection);
+}
+
+// Counts what has come; whoever has sent too much is not read from for a while.
+void Broker::Impl::charge(TimeMs now, ConnectionId id, Connection& connection,
+                          std::uint64_t messages, std::uint64_t bytes) {
+  if (connection.in_process || connection.authorization.is_hub()) return;
+  const std::int64_t pause_ms =
+      connection.rate_meter.take(now, options_.rate_limits, messages, bytes);
+  if (pause_ms == 0) return;
+  connection.reading_due = now + pause_ms;
+  ++counters_.rate_pauses;
+  pause(id, connection, Connection::over_rate);
 }
 
 void Broker::Impl::on_closed(TimeMs now, ConnectionId id) {
@@ -133,11 +156,24 @@ void Broker::Impl::on_written(TimeMs now, ConnectionId id, std::size_t bytes) {
   ConnectionHead* head = connections_.find(id);
   if (head == nullptr) return;
   head->written_bytes += bytes;
-  head->queued_bytes -= std::min<std::uint64_t>(bytes, head->queued_bytes);
-  if (head->congested && head->queued_bytes < low_water_bytes_) {
-    head->congested = false;
-    head->stuck = false;
-    head->behind_until = now + kBehindMs;
+  take_off(now, id, *head, bytes);
+}
+
+void Broker::Impl::on_compressed(TimeMs now, ConnectionId id, std::size_t bytes) {
+  if (ConnectionHead* head = connections_.find(id)) take_off(now, id, *head, bytes);
+}
+
+std::size_t Broker::Impl::max_message_bytes(ConnectionId id) {
+  const ConnectionHead* head = connections_.find(id);
+  return head == nullptr ? 0 : head->connection->session.max_message_bytes();
+}
+
+void Broker::Impl::take_off(TimeMs now, ConnectionId id, ConnectionHead& head, std::size_t bytes) {
+  head.queued_bytes -= std::min<std::uint64_t>(bytes, head.queued_bytes);
+  if (head.congested && head.queued_bytes < low_water_bytes_) {
+    head.congested = false;
+    head.stuck = false;
+    head.behind_until = now + kBehindMs;
     let_go(now, congestion_.release(id));
   }
 }
@@ -209,7 +245,7 @@ void Broker::Impl::drop_subscriptions(ConnectionId id, ConnectionHead& head) {
 // ---- time ----
 
 void Broker::Impl::arm_timer(ConnectionId id, Connection& connection) {
-  const TimeMs at = connection.session.deadline();
+  const TimeMs at = std::min(connection.session.deadline(), connection.reading_due);
   if (connection.timer_at && *connection.timer_at <= at) return;
   connection.timer_at = at;
   timers_.add(at, id);
@@ -218,6 +254,10 @@ void Broker::Impl::arm_timer(ConnectionId id, Connection& connection) {
 void Broker::Impl::run_timer(TimeMs now, ConnectionId id, ConnectionHead& head) {
   Connection& connection = *head.connection;
   connection.timer_at.reset();
+  if (now >= connection.reading_due) {
+    connection.reading_due = Connection::never;
+    go_on(now, id, connection, Connection::over_rate);
+  }
   const bool alive = connection.session.on_time(now, output_);
   flush_output(id, head);
   if (!alive) {

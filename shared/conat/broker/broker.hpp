@@ -17,6 +17,9 @@
 // a client renews an identity that expires. At most one question per connection is open; until a
 // CONNECT's is answered the connection is not signed in, and its time limit goes on.
 //
+// Rate limits (rate_meter.hpp): a connection that has sent more than it may is not read from until
+// it has credit again. Nothing is lost, and nobody else is affected.
+//
 // Thread safety: none; one Broker per event loop. Messages between siblings (PeerMessage) own their
 // bytes and may cross threads.
 #pragma once
@@ -37,6 +40,7 @@
 #include "conat/broker/authorization_rules.hpp"
 #include "conat/broker/identity.hpp"
 #include "conat/broker/peer.hpp"
+#include "conat/broker/rate_meter.hpp"
 #include "conat/wire/websocket.hpp"
 
 namespace conat {
@@ -54,6 +58,8 @@ struct BrokerOptions {
   std::size_t max_subscriptions_per_client = limits::max_subscriptions_per_client;
   std::size_t max_subscriptions_per_hub = limits::max_subscriptions_per_hub;
   std::size_t max_queue_bytes = limits::max_queue_bytes;
+  // What one connection may send; a hub's and the broker's own clients may send as they like.
+  RateLimits rate_limits;
   std::int64_t ping_interval_ms = limits::ping_interval_ms;
   std::int64_t ping_timeout_ms = limits::ping_timeout_ms;
   std::int64_t connect_timeout_ms = limits::connect_timeout_ms;  // for being signed in
@@ -113,6 +119,7 @@ struct BrokerCounters {
   std::uint64_t malformed_events = 0;
   std::uint64_t malformed_packets = 0;
   std::uint64_t slow_consumers = 0;
+  std::uint64_t rate_pauses = 0;  // reading stopped for a connection's rate limit
   std::uint64_t keep_alive_closes = 0;
   std::uint64_t refused_users = 0;    // sign-ins that ended with an error
   std::uint64_t expired_users = 0;    // connections closed because their identity had expired
@@ -139,6 +146,10 @@ class Broker {
   void on_written(TimeMs now, ConnectionId connection, std::size_t bytes);
   // The answer to effect::Authenticate; ignored when nothing is asked (any more).
   void on_authenticated(TimeMs now, ConnectionId connection, Identity identity);
+  // What was sent takes `bytes` less in the shell's queue than it had.
+  void on_compressed(TimeMs now, ConnectionId connection, std::size_t bytes);
+  // How large a message of the connection may be now; 0 when it has gone.
+  std::size_t max_message_bytes(ConnectionId connection) const;
   void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;

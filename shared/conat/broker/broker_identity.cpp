@@ -11,7 +11,7 @@ namespace {
 // the shell limits its rate.
 constexpr std::uint8_t kMaxFailedRenewals = 5;
 
-Value error_value(std::string_view text, int code) { return refusal(text, code).user; }
+Value refusal_value(std::string_view text, int code) { return refusal(text, code).user; }
 
 // What is in force now, as the answer to `auth`.
 Value renewed_value(TimeMs now, const Identity& identity) {
@@ -89,9 +89,9 @@ void Broker::Impl::on_auth(TimeMs now, ConnectionId id, ConnectionHead& head,
   } else if (!connection.asks) {
     acknowledge(id, head, packet, renewed_value(now, connection.identity));
   } else if (connection.question != Question::none) {
-    acknowledge(id, head, packet, error_value("Error: authentication is already going on", 429));
+    acknowledge(id, head, packet, refusal_value("Error: authentication is already going on", 429));
   } else if (connection.failed_renewals >= kMaxFailedRenewals) {
-    acknowledge(id, head, packet, error_value("Error: too many failed authentications", 429));
+    acknowledge(id, head, packet, refusal_value("Error: too many failed authentications", 429));
   } else {
     connection.question = Question::renewal;
     connection.renewal_ack_id = *packet.ack_id;
@@ -106,7 +106,7 @@ void Broker::Impl::renew(TimeMs now, ConnectionId id, ConnectionHead& head, Iden
     ++counters_.failed_renewals;
     ++connection.failed_renewals;
     answer = identity.refused() ? std::move(identity.user)
-                                : error_value("Error: authentication as another user", 403);
+                                : refusal_value("Error: authentication as another user", 403);
   } else {
     ++counters_.renewals;
     connection.failed_renewals = 0;

@@ -39,6 +39,8 @@ class Broker::Impl {
   void on_closed(TimeMs now, ConnectionId id);
   void on_written(TimeMs now, ConnectionId id, std::size_t bytes);
   void on_authenticated(TimeMs now, ConnectionId id, Identity identity);
+  void on_compressed(TimeMs now, ConnectionId id, std::size_t bytes);
+  std::size_t max_message_bytes(ConnectionId id);
   void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
@@ -83,6 +85,9 @@ class Broker::Impl {
   // ---- broker.cpp ----
   void send(ConnectionId id, ConnectionHead& head, SharedBytes bytes);
   void flush_output(ConnectionId id, ConnectionHead& head);
+  void take_off(TimeMs now, ConnectionId id, ConnectionHead& head, std::size_t bytes);
+  void charge(TimeMs now, ConnectionId id, Connection& connection, std::uint64_t messages,
+              std::uint64_t bytes);
   void overflow(ConnectionId id, ConnectionHead& head);
   void settle(TimeMs now);
   void finish_session(TimeMs now, ConnectionId id, ConnectionHead& head);
@@ -151,6 +156,8 @@ class Broker::Impl {
   void let_go(TimeMs now, const std::vector<peer::Sender>& senders);
   void stop_reading(ConnectionId id);
   void resume_reading(TimeMs now, ConnectionId id);
+  void pause(ConnectionId id, Connection& connection, std::uint8_t reason);
+  void go_on(TimeMs now, ConnectionId id, Connection& connection, std::uint8_t reason);
   void check_congestion(TimeMs now);
 
   const BrokerOptions options_;

@@ -129,14 +129,29 @@ void Broker::Impl::let_go(TimeMs now, const std::vector<peer::Sender>& senders) 
 }
 
 void Broker::Impl::stop_reading(ConnectionId id) {
-  connections_.at(id).connection->session.reading_paused();
-  effects_.pause_reading(id, true);
+  pause(id, *connections_.at(id).connection, Connection::held_up);
 }
 
 void Broker::Impl::resume_reading(TimeMs now, ConnectionId id) {
-  ConnectionHead* head = connections_.find(id);
-  if (head == nullptr) return;
-  head->connection->session.reading_resumed(now);
+  if (ConnectionHead* head = connections_.find(id)) {
+    go_on(now, id, *head->connection, Connection::held_up);
+  }
+}
+
+// Reading stops with the first reason for it, and goes on when the last one has gone.
+void Broker::Impl::pause(ConnectionId id, Connection& connection, std::uint8_t reason) {
+  const bool reading = connection.pauses == 0;
+  connection.pauses |= reason;
+  if (!reading) return;
+  connection.session.reading_paused();
+  effects_.pause_reading(id, true);
+}
+
+void Broker::Impl::go_on(TimeMs now, ConnectionId id, Connection& connection, std::uint8_t reason) {
+  if ((connection.pauses & reason) == 0) return;
+  connection.pauses = static_cast<std::uint8_t>(connection.pauses & ~reason);
+  if (connection.pauses != 0) return;
+  connection.session.reading_resumed(now);
   effects_.pause_reading(id, false);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,11 @@ struct TrafficCount {
 enum class Question : std::uint8_t { none, sign_in, renewal };
 
 struct Connection {
+  // Reasons not to read from it, as bits.
+  static constexpr std::uint8_t held_up = 1;    // by readers that are behind
+  static constexpr std::uint8_t over_rate = 2;  // it has sent more than it may
+  static constexpr TimeMs never = std::numeric_limits<TimeMs>::max();
+
   Connection(const ServerSessionOptions& options, Handshake from, TimeMs now,
              const std::vector<AuthorizationRule>& rules = {})
       : address(std::move(from.address)),
@@ -58,6 +64,9 @@ struct Connection {
   // Since when it has taken nothing although much waits for it, and what it had taken until then.
   std::optional<TimeMs> stalled_since;
   std::uint64_t stalled_at_bytes = 0;
+  RateMeter rate_meter;
+  TimeMs reading_due = never;  // when it has credit again
+  std::uint8_t pauses = 0;
 };
 
 struct ConnectionHead {

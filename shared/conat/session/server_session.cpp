@@ -50,7 +50,14 @@ ServerSession::ServerSession(const ServerSessionOptions& options, const Value* u
       user_(user),
       asks_(user == nullptr),
       socket_(WebSocketRole::server, options.max_payload_bytes, !in_process) {
-  packets_.set_max_attachment_bytes(options.max_payload_bytes);
+  limit_messages(in_process);
+}
+
+void ServerSession::limit_messages(bool signed_in) {
+  max_message_bytes_ = options_->max_payload_bytes;
+  if (!signed_in) max_message_bytes_ = std::min(max_message_bytes_, max_sign_in_bytes);
+  socket_.set_max_message_bytes(max_message_bytes_);
+  packets_.set_max_attachment_bytes(max_message_bytes_);
 }
 
 void ServerSession::open(TimeMs now, Random& random, Output& output) {
@@ -177,6 +184,7 @@ void ServerSession::greet(TimeMs now, Random& random, Output& output) {
     send_info(now, false, output);
   } else {
     state_ = State::connected;
+    limit_messages(true);
     info_wait_ms_ = info_timeout_ms;
     state_at_ = now + info_wait_ms_;
     send_info(now, true, output);
@@ -186,6 +194,7 @@ void ServerSession::greet(TimeMs now, Random& random, Output& output) {
 std::optional<ServerSession::Step> ServerSession::on_disconnect(TimeMs now, Output& output) {
   if (state_ == State::connected) {
     state_ = State::waiting;
+    limit_messages(false);
     state_at_ = now + options_->connect_timeout_ms;
     if (asks_) {
       user_ = nullptr;

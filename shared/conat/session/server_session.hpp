@@ -13,7 +13,8 @@
 //
 // Everything but events is handled here. What is to be sent is appended to the caller's Output,
 // framed and in order; the caller sends it before anything of its own. Handles hostile input:
-// whatever is malformed ends in `closed`. Thread safety: none.
+// whatever is malformed ends in `closed`. Until a client is signed in its messages are bounded by
+// max_sign_in_bytes, so that strangers cannot fill memory. Thread safety: none.
 //
 // Invariants: after `closed` nothing more is sent and every call is harmless. packet() is valid
 // from `event` until the next call of next().
@@ -102,6 +103,8 @@ class ServerSession {
   void reading_paused() { reading_ = false; }
   // It reads again: a pong that is due gets its time anew.
   void reading_resumed(TimeMs now);
+  // How large a message may be: little until the client is signed in.
+  std::size_t max_message_bytes() const { return max_message_bytes_; }
 
   const PacketView& packet() const { return packets_.packet(); }
   PacketEncoding encoding() const { return packets_.encoding().value_or(PacketEncoding::text); }
@@ -114,6 +117,9 @@ class ServerSession {
   static constexpr std::int64_t info_timeout_max_ms = 30'000;
   static constexpr std::int64_t info_give_up_ms = 120'000;
   static constexpr std::int64_t refusal_delay_ms = 25;
+  // One message, and the attachments of one event, until the client is signed in.
+  static constexpr std::size_t max_sign_in_bytes = 65'536;
+  static_assert(max_sign_in_bytes < limits::max_payload_bytes);
 
  private:
   enum class State : std::uint8_t { waiting, authenticating, connected, refused, closed };
@@ -125,6 +131,7 @@ class ServerSession {
   std::optional<Step> on_ack(Output& output);
   void greet(TimeMs now, Random& random, Output& output);
   void on_pong(TimeMs now);
+  void limit_messages(bool signed_in);
   void run_heartbeat(TimeMs now, Output& output);
   void run_state_timer(TimeMs now, Output& output);
   void send_info(TimeMs now, bool ask_for_ack, Output& output);
@@ -135,6 +142,7 @@ class ServerSession {
   const bool asks_;    // who it is, at each CONNECT
   WebSocketReader socket_;
   PacketReader packets_;
+  std::size_t max_message_bytes_ = 0;
   State state_ = State::waiting;
   SessionEnd end_ = SessionEnd::none;
   bool awaiting_pong_ = false;

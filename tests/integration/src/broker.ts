@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,6 +17,7 @@ export class Broker {
   private readonly ownsData: boolean;
   readonly data: string;
   port = 0;
+  private scheme = "http";
   /** What it wrote to stderr since the last start. */
   log = "";
 
@@ -41,7 +43,7 @@ export class Broker {
   }
 
   get address(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.scheme}://127.0.0.1:${this.port}`;
   }
   get pid(): number {
     if (this.child?.pid === undefined) throw new Error("the broker does not run");
@@ -60,8 +62,9 @@ export class Broker {
     });
     const listening = new Promise<void>((done) => {
       createInterface({ input: child.stdout }).on("line", (line) => {
-        const port = /listening on http:\/\/[^ ]+:(\d+)/.exec(line)?.[1];
-        if (port === undefined) return;
+        const [, scheme, port] = /listening on (https?):\/\/[^ ]+:(\d+)/.exec(line) ?? [];
+        if (scheme === undefined) return;
+        this.scheme = scheme;
         this.port = Number(port);
         done();
       });
@@ -74,11 +77,18 @@ export class Broker {
   private async untilReady(): Promise<void> {
     const end = Date.now() + 10_000;
     for (;;) {
-      const response = await fetch(`${this.address}/readyz`).catch(() => undefined);
-      if (response?.status === 200) return;
+      if ((await this.readiness().catch(() => 0)) === 200) return;
       if (Date.now() > end) throw new Error(`conatd is not ready after 10 s: ${this.log}`);
       await new Promise((done) => setTimeout(done, 10));
     }
+  }
+
+  private async readiness(): Promise<number> {
+    const address = `${this.address}/readyz`;
+    if (this.scheme === "http") return (await fetch(address)).status;
+    return new Promise((done, failed) => {
+      get(address, { rejectUnauthorized: false }, (response) => done(response.resume().statusCode ?? 0)).on("error", failed);
+    });
   }
 
   /** Ends it with a signal and returns the exit code (null if the signal killed it). */
