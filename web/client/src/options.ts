@@ -64,12 +64,16 @@ export function webSocketUrl(address: string): string {
   return `${scheme}//${url.host}${path}/conat/?EIO=4&transport=websocket`;
 }
 
+// What a cookie's value may be made of (RFC 6265); anything else is encoded as in addresses.
+const cookieValue = /^[!#-+\--:<-[\]-~]*$/;
+
 // The system account's cookie goes along with those that the program sends.
 function headersOf({ extraHeaders, systemAccountPassword }: ConnectOptions): Record<string, string> {
   const headers = { ...extraHeaders };
   if (systemAccountPassword === undefined) return headers;
   const name = Object.keys(headers).find((header) => header.toLowerCase() === "cookie") ?? "Cookie";
-  const cookie = `sys=${encodeURIComponent(systemAccountPassword)}`;
+  const fits = cookieValue.test(systemAccountPassword);
+  const cookie = `sys=${fits ? systemAccountPassword : encodeURIComponent(systemAccountPassword)}`;
   headers[name] = headers[name] ? `${headers[name]}; ${cookie}` : cookie;
   return headers;
 }

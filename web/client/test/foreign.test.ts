@@ -239,11 +239,11 @@ it("sends the headers that it is given, and the system account's cookie", async 
   await start("msgpack");
   const address = `${server.address}/`;
   await open({ address, extraHeaders: { "X-Custom": "yes", cookie: "a=b" }, systemAccountPassword: "p;w d", path: "/elsewhere" }).waitUntilReady();
-  await open({ systemAccountPassword: "secret" }).waitUntilReady();
+  await open({ systemAccountPassword: "secret+/=%41" }).waitUntilReady();
   const [first, second] = server.handshakes;
   assert.equal(first?.headers["x-custom"], "yes");
   assert.equal(first?.headers["cookie"], "a=b; sys=p%3Bw%20d");
-  assert.equal(second?.headers["cookie"], "sys=secret");
+  assert.equal(second?.headers["cookie"], "sys=secret+/=%41");
   assert.match(first?.url ?? "", /^\/conat\/\?EIO=4&transport=websocket/);
 });
 
