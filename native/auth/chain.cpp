@@ -25,6 +25,30 @@ bool is_same_secret(std::string_view a, std::string_view b) {
   return equal_in_constant_time(sha256(as_bytes(a)), sha256(as_bytes(b)));
 }
 
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// Clients encode as in addresses what a cookie cannot carry: spaces, semicolons.
+std::string percent_decoded(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+    if (low < 0) {
+      result.push_back(text[i]);
+    } else {
+      result.push_back(static_cast<char>(high * 16 + low));
+      i += 2;
+    }
+  }
+  return result;
+}
+
 Error wrong_password() { return refused("wrong name or password"); }
 
 }  // namespace
@@ -103,7 +127,8 @@ void Chain::close() {
 void Chain::authenticate(const Request& request, UnixMs now, Done done) {
   if (!options_.system_password.empty()) {
     if (const auto password = find_cookie(request, kSystemCookie)) {
-      const bool right = is_same_secret(*password, options_.system_password);
+      const bool right = is_same_secret(*password, options_.system_password) ||
+                         is_same_secret(percent_decoded(*password), options_.system_password);
       return done(right ? system_account() : refused("wrong system password"));
     }
   }

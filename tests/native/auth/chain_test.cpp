@@ -124,6 +124,7 @@ TEST_CASE("The system account, users by token and password, tokens of issuers") 
   options.token_cookies = {"session"};
   Gate gate(options);
   CHECK(gate.with_cookies("sys=geheim") == R"({"hub_id":"system"})");
+  CHECK(gate.with_cookies("sys=g%65h%65im") == R"({"hub_id":"system"})");
   CHECK(gate.with_cookies("sys=geheiM") == "401 authentication failed: wrong system password");
   CHECK(gate.with_cookies("sys=; session=t1") ==
         "401 authentication failed: wrong system password");
