@@ -1,228 +1,104 @@
-// pub, sub, request, reply, interest.
-// clang-format off
-#include <utility>
-// clang-format on
-
-#include <boost/asio/post.hpp>
-#include <deque>
-#include <memory>
+// pub, sub, request, interest.
 #include <string>
-#include <thread>
 
-#include "cli/child_process.hpp"
 #include "cli/commands.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
 #include "cli/values.hpp"
 
 namespace conat::cli {
+
+Awaitable<int> publish_command(Session& session, Value value) {
+  const Options& options = session.options();
+  MessageData data = MessageData::of(value, Headers(options.headers));
+  native::PublishSettings settings;
+  settings.timeout = session.timeout();
+  settings.wait_for_interest = options.wait;
+  const Progress progress(session, Progress::Direction::sending, data.raw.size());
+  const auto result = co_await session.client().publish(options.subject, std::move(data), settings);
+  if (!result.ok()) co_return session.fail(result.error());
+  if (options.json) {
+    Value::Map map{{"bytes", Value(std::uint64_t{result->bytes})}, {"count", Value(result->count)}};
+    session.print(encode_json(Value(std::move(map))));
+  } else {
+    session.print("published " + plural(result->bytes, "byte") + " to " +
+                  plural(result->count, "subscriber"));
+  }
+  co_return exit_ok;
+}
+
+Awaitable<int> subscribe_command(Session& session) {
+  const Options& options = session.options();
+  native::SubscribeSettings settings;
+  settings.queue = options.queue;
+  settings.timeout = session.timeout();
+  settings.message_limit = options.count;
+  auto subscription = co_await session.client().subscribe(options.subject, settings);
+  if (!subscription.ok()) co_return session.fail(subscription.error());
+  session.runs_until_interrupted();
+  if (!options.json && !options.raw) session.complain("subscribed to " + options.subject);
+  while (const auto message = co_await subscription->next()) {
+    print_message(session, *message, true);
+  }
+  if (subscription->error()) co_return session.fail(*subscription->error());
+  co_return exit_ok;
+}
+
 namespace {
 
-// Commands that reply runs at the same time; further requests wait.
-constexpr std::size_t kMaxCommands = 16;
-constexpr std::size_t kMaxWaitingRequests = 10'000;
-constexpr std::int64_t kCommandTimeoutMs = 30'000;
-constexpr std::size_t kMaxOutputBytes = 64u << 20;
-
-MessageData message_of(const Options& options) {
-  return MessageData::of(options.value ? parse_value(*options.value) : Value(),
-                         Headers(options.headers));
-}
-
-Value described(const Message& message, bool with_subject) {
-  Value::Map map;
-  if (with_subject) map.emplace_back("subject", Value(message.subject));
-  map.emplace_back("value", decode_or_bytes(message.data.encoding, message.data.raw));
-  if (!message.data.headers.empty()) map.emplace_back("headers", message.data.headers.value());
-  return Value(std::move(map));
-}
-
-std::string shown(const Options& options, const Message& message, bool with_subject) {
-  if (options.json) return encode_json(described(message, with_subject));
-  const std::string value = show_value(decode_or_bytes(message.data.encoding, message.data.raw));
-  return with_subject ? "[" + message.subject + "] " + value : value;
-}
-
-std::string plural(std::uint64_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
-
-// Runs the commands of `reply`, a bounded number at a time.
-class Replier : public std::enable_shared_from_this<Replier> {
- public:
-  explicit Replier(Session& session) : session_(session) {}
-
-  void on_request(const Message& message) {
-    if (message.reply_subject().empty()) return;
-    if (session_.options().echo) {
-      MessageData answer = message.data;
-      answer.headers.erase(header::reply);
-      return respond(message, std::move(answer));
+Awaitable<int> request_many(Session& session, Value value) {
+  const Options& options = session.options();
+  native::RequestManySettings settings;
+  settings.headers = options.headers;
+  settings.max_wait = session.timeout();
+  settings.wait_for_interest = options.wait;
+  auto replies = session.client().request_many(options.subject, value, settings);
+  if (!replies.ok()) co_return session.fail(replies.error());
+  std::uint64_t received = 0;
+  while (const auto reply = co_await replies->next()) {
+    ++received;
+    const auto result = native::service_result(*reply);
+    if (!result.ok() && reply->data.headers.has("error")) {
+      co_return session.fail(Error(ErrorCode{}, result.error().text));
     }
-    if (waiting_.size() >= kMaxWaitingRequests) {
-      return respond_error(message, "too many requests are waiting");
-    }
-    waiting_.push_back(message);
-    start_next();
+    print_message(session, *reply, false);
   }
-
- private:
-  void start_next() {
-    if (running_ >= kMaxCommands || waiting_.empty()) return;
-    ++running_;
-    Message request = std::move(waiting_.front());
-    waiting_.pop_front();
-    const std::string input =
-        encode_json(decode_or_bytes(request.data.encoding, request.data.raw)) + "\n";
-    std::thread([self = shared_from_this(), request = std::move(request), input,
-                 command = session_.options().shell_command]() mutable {
-      auto output =
-          run_shell_command(command, request.subject, input, kCommandTimeoutMs, kMaxOutputBytes);
-      boost::asio::io_context& loop = self->session_.loop();
-      boost::asio::post(loop, [self = std::move(self), request = std::move(request),
-                               output = std::move(output)] { self->on_output(request, output); });
-    }).detach();
-  }
-
-  void on_output(const Message& request, const Result<std::string>& output) {
-    --running_;
-    if (output.ok()) {
-      std::string_view text = *output;
-      if (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-      respond(request, MessageData::of(parse_value(text)));
-    } else {
-      session_.complain(output.error().text);
-      respond_error(request, output.error().text);
-    }
-    start_next();
-  }
-
-  void respond_error(const Message& request, const std::string& text) {
-    respond(request, MessageData::of(Value(), Headers(Value(Value::Map{{"error", Value(text)}}))));
-  }
-
-  void respond(const Message& request, MessageData answer) {
-    session_.client().respond(request, std::move(answer),
-                              [self = shared_from_this()](const Result<PublishResult>&) {
-                                ++self->answered_;
-                                const std::uint64_t limit = self->session_.options().count;
-                                if (limit != 0 && self->answered_ >= limit)
-                                  self->session_.finish(exit_ok);
-                              });
-  }
-
-  Session& session_;
-  std::deque<Message> waiting_;
-  std::size_t running_ = 0;
-  std::uint64_t answered_ = 0;
-};
-
-// Tells the user, on standard error, that messages are received from now on.
-native::NativeClient::OnSubscribed on_subscribed(Session& session) {
-  return [&session](const std::optional<Error>& error) {
-    session.done_waiting();
-    if (error) return session.fail(*error);
-    session.runs_until_interrupted();
-    if (!session.options().json) session.complain("subscribed to " + session.options().subject);
-  };
-}
-
-SubscribeOptions subscribe_options(const Options& options) {
-  SubscribeOptions result;
-  result.queue = options.queue;
-  result.timeout_ms = options.timeout_ms;
-  return result;
+  if (replies->error()) co_return session.fail(*replies->error());
+  if (received == 0) co_return session.fail(Error(ErrorKind::timeout, "timeout"));
+  co_return exit_ok;
 }
 
 }  // namespace
 
-void begin_publish(Session& session) {
+Awaitable<int> request_command(Session& session, Value value) {
   const Options& options = session.options();
-  PublishOptions publish;
-  publish.timeout_ms = options.timeout_ms;
-  publish.wait_for_interest = options.wait;
-  const auto call = session.client().publish(
-      options.subject, message_of(options), publish,
-      [&session](const Result<PublishResult>& result) {
-        if (!result.ok()) return session.fail(result.error());
-        if (session.options().json) {
-          session.print(encode_json(Value(Value::Map{{"bytes", Value(std::uint64_t{result->bytes})},
-                                                     {"count", Value(result->count)}})));
-        } else {
-          session.print("published " + plural(result->bytes, "byte") + " to " +
-                        plural(result->count, "subscriber"));
-        }
-        session.finish(exit_ok);
-      });
-  if (!call.ok()) session.fail(call.error());
+  if (options.many) co_return co_await request_many(session, std::move(value));
+  MessageData data = MessageData::of(value, Headers(options.headers));
+  native::RequestSettings settings;
+  settings.timeout = session.timeout();
+  settings.wait_for_interest = options.wait;
+  const Progress progress(session, Progress::Direction::sending, data.raw.size());
+  const auto reply = co_await session.client().request(options.subject, std::move(data), settings);
+  if (!reply.ok()) co_return session.fail(reply.error());
+  if (reply->data.headers.has("error")) {
+    co_return session.fail(Error(ErrorCode{}, native::service_result(*reply).error().text));
+  }
+  print_message(session, *reply, false);
+  co_return exit_ok;
 }
 
-void begin_subscribe(Session& session) {
-  const auto received = std::make_shared<std::uint64_t>(0);
-  const auto id = session.client().subscribe(
-      session.options().subject, subscribe_options(session.options()),
-      [&session, received](const Message& message) {
-        const std::uint64_t limit = session.options().count;
-        if (limit != 0 && *received >= limit) return;
-        session.print(shown(session.options(), message, true));
-        if (++*received == limit) session.finish(exit_ok);
-      },
-      on_subscribed(session));
-  if (!id.ok()) session.fail(id.error());
-}
-
-void begin_request(Session& session) {
-  const Options& options = session.options();
-  RequestOptions request;
-  request.timeout_ms = options.timeout_ms;
-  request.wait_for_interest = options.wait;
-  request.many = options.many;
-  const auto received = std::make_shared<std::uint64_t>(0);
-  const auto call = session.client().request(
-      options.subject, message_of(options), request,
-      [&session, received](const Result<Message>& reply, bool last) {
-        const bool many = session.options().many;
-        if (!reply.ok()) {
-          // Silence after some answers is the end of many.
-          if (many && *received > 0 && reply.error().code.number == 408) {
-            return session.finish(exit_ok);
-          }
-          return session.fail(reply.error());
-        }
-        ++*received;
-        if (const auto error = reply->data.headers.text("error")) {
-          return session.fail(Error(ErrorCode{}, std::string(*error)));
-        }
-        const bool end_mark =
-            many && last && decode_or_bytes(reply->data.encoding, reply->data.raw).is_null();
-        if (!end_mark) session.print(shown(session.options(), *reply, false));
-        if (last) session.finish(exit_ok);
-      });
-  if (!call.ok()) session.fail(call.error());
-}
-
-void begin_reply(Session& session) {
-  const auto replier = std::make_shared<Replier>(session);
-  const auto id = session.client().subscribe(
-      session.options().subject, subscribe_options(session.options()),
-      [replier](const Message& message) { replier->on_request(message); }, on_subscribed(session));
-  if (!id.ok()) session.fail(id.error());
-}
-
-void begin_interest(Session& session) {
+Awaitable<int> interest_command(Session& session) {
   const Options& options = session.options();
   session.expect("interest");
-  const auto call = session.client().wait_for_interest(
-      options.subject, options.wait ? options.timeout_ms : 0,
-      [&session](const Result<bool>& interest) {
-        if (!interest.ok()) return session.fail(interest.error());
-        const bool yes = *interest;
-        if (session.options().json) {
-          session.print(encode_json(Value(Value::Map{{"interest", Value(yes)}})));
-        } else {
-          session.print(yes ? "yes" : "no");
-        }
-        session.finish(yes ? exit_ok : exit_timeout);
-      });
-  if (!call.ok()) session.fail(call.error());
+  const Milliseconds timeout = options.wait ? session.timeout() : Milliseconds(0);
+  const auto interest = co_await session.client().wait_for_interest(options.subject, timeout);
+  if (!interest.ok()) co_return session.fail(interest.error());
+  if (options.json) {
+    session.print(encode_json(Value(Value::Map{{"interest", Value(*interest)}})));
+  } else {
+    session.print(*interest ? "yes" : "no");
+  }
+  co_return *interest ? exit_ok : exit_timeout;
 }
 
 }  // namespace conat::cli

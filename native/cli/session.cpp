@@ -1,5 +1,6 @@
 #include "cli/session.hpp"
 
+#include <boost/asio/co_spawn.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -9,16 +10,6 @@
 namespace conat::cli {
 namespace {
 
-native::NativeClientOptions client_options(const Options& options) {
-  native::NativeClientOptions result;
-  result.client.auth = options.auth;
-  if (options.text_packets) result.client.encoding = PacketEncoding::text;
-  // A person waits: try again sooner than a program would.
-  result.client.reconnection_delay_ms = 200;
-  result.client.reconnection_delay_max_ms = 2000;
-  return result;
-}
-
 std::string seconds(std::int64_t ms) {
   char text[32];
   std::snprintf(text, sizeof text, "%g s", static_cast<double>(ms) / 1000);
@@ -27,21 +18,40 @@ std::string seconds(std::int64_t ms) {
 
 }  // namespace
 
-Session::Session(Options options)
+Session::Session(Options options, Context server)
     : options_(std::move(options)),
-      client_(loop_, options_.server, client_options(options_)),
+      server_(std::move(server)),
       timer_(loop_),
       signals_(loop_, SIGINT, SIGTERM) {}
 
-int Session::run(std::function<void()> begin) {
+native::ClientSettings Session::client_settings() const {
+  native::ClientSettings settings;
+  settings.address = server_.server;
+  settings.auth = server_.auth_object();
+  const std::string cookie = server_.cookie_header();
+  if (!cookie.empty()) settings.headers.emplace_back("Cookie", cookie);
+  settings.verify_certificate = !server_.insecure;
+  settings.ca_file = server_.ca_file;
+  if (options_.text_packets) settings.encoding = PacketEncoding::text;
+  // A person waits: try again sooner than a program would.
+  settings.reconnection_delay = Milliseconds(200);
+  settings.reconnection_delay_max = Milliseconds(2000);
+  settings.auto_connect = false;
+  return settings;
+}
+
+int Session::run(Work work) {
   std::signal(SIGPIPE, SIG_IGN);
-  begin_ = std::move(begin);
+  work_ = std::move(work);
+  auto client = native::connect(loop_, client_settings());
+  if (!client.ok()) return fail(client.error());
+  client_ = std::move(*client);
   signals_.async_wait([this](boost::system::error_code error, int) {
     if (!error) finish(interrupt_code_);
   });
   watch_connection();
-  client_.connect();
-  timer_.expires_after(std::chrono::milliseconds(options_.timeout_ms));
+  client_->connect();
+  timer_.expires_after(Milliseconds(options_.timeout_ms));
   timer_.async_wait([this](boost::system::error_code error) {
     if (!error) on_connect_timeout();
   });
@@ -49,8 +59,15 @@ int Session::run(std::function<void()> begin) {
   return exit_code_;
 }
 
+void Session::start() {
+  native::asio::co_spawn(loop_, work_(*this), [this](std::exception_ptr thrown, int exit_code) {
+    if (thrown) complain("internal error");
+    finish(thrown ? exit_error : exit_code);
+  });
+}
+
 void Session::expect(std::string what) {
-  timer_.expires_after(std::chrono::milliseconds(options_.timeout_ms));
+  timer_.expires_after(Milliseconds(options_.timeout_ms));
   timer_.async_wait([this, what = std::move(what)](boost::system::error_code error) {
     if (error) return;
     complain(what + ": no answer within " + seconds(options_.timeout_ms) +
@@ -69,11 +86,12 @@ void Session::finish(int exit_code) {
   boost::system::error_code ignored;
   signals_.cancel(ignored);
   signals_.clear(ignored);  // from here on an interrupt ends the program as it would any other
-  client_.close();
+  client_->close();
 }
 
-void Session::fail(const Error& error) {
-  if (finished_) return;
+int Session::fail(const Error& error) {
+  const int code = error.code.number == 408 || error.code.number == 503 ? exit_timeout : exit_error;
+  if (finished_) return code;
   if (options_.json) {
     Value::Map map{{"error", Value(error.text)}};
     if (error.code.number != 0) map.emplace_back("code", Value(error.code.number));
@@ -82,12 +100,14 @@ void Session::fail(const Error& error) {
   } else {
     complain(error.text);
   }
-  finish(error.code.number == 408 || error.code.number == 503 ? exit_timeout : exit_error);
+  return code;
 }
 
-void Session::print(const std::string& line) {
-  std::fwrite(line.data(), 1, line.size(), stdout);
-  std::fputc('\n', stdout);
+void Session::print(const std::string& line) { print_raw(line + "\n"); }
+
+void Session::print_raw(const std::string& text) {
+  if (finished_) return;
+  std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) != 0) finish(exit_ok);
 }
 
@@ -96,30 +116,30 @@ void Session::complain(const std::string& text) {
 }
 
 void Session::watch_connection() {
-  client_.on_connection_error([this](const std::string& reason) {
+  client_->on_connection_error([this](const std::string& reason) {
     connection_error_ = reason;
     if (signed_in_once_ && !finished_) complain(reason + "; connecting again");
   });
-  client_.on_info([this](const Value& info, bool signed_in) {
+  client_->on_info([this](const Value& info, bool signed_in) {
     if (finished_) return;
     if (!signed_in) {
       const Value* user = info.find("user");
       const Value* error = user == nullptr ? nullptr : user->find("error");
-      return fail(Error(
+      return finish(fail(Error(
           ErrorKind::permission_denied,
-          "the server refuses you: " + std::string(error == nullptr ? "?" : error->text_or("?"))));
+          "the server refuses you: " + std::string(error == nullptr ? "?" : error->text_or("?")))));
     }
     connection_error_.clear();
     if (signed_in_once_) return;
     signed_in_once_ = true;
     timer_.cancel();
-    begin_();
+    start();
   });
 }
 
 void Session::on_connect_timeout() {
-  complain("cannot reach " + options_.server.url() + " within " + seconds(options_.timeout_ms) +
-           ": " + (connection_error_.empty() ? "no answer" : connection_error_));
+  complain("cannot reach " + server_.server + " within " + seconds(options_.timeout_ms) + ": " +
+           (connection_error_.empty() ? "no answer" : connection_error_));
   finish(exit_error);
 }
 

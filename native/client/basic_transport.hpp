@@ -55,6 +55,13 @@ class BasicTransport final : public Transport,
         });
   }
 
+  // Instead of start(): what it would need is not there.
+  void start_failed(std::string reason) {
+    asio::post(stream_->get_executor(), [self = this->shared_from_this(), reason] {
+      if (!self->stopped()) self->fail(reason);
+    });
+  }
+
   void send(const WireMessages& messages) override {
     if (closing_ || dead_) return;
     for (const WireMessage& message : messages) {
@@ -71,6 +78,7 @@ class BasicTransport final : public Transport,
   }
 
   std::size_t unsent_bytes() const override { return queued_.size() + writing_.size(); }
+  TransportTraffic traffic() const override { return traffic_; }
 
  private:
   static constexpr std::size_t kReadBufferBytes = 64 * 1024;
@@ -157,6 +165,7 @@ class BasicTransport final : public Transport,
                                  if (self->closing_) return self->die();
                                  return self->fail("connection lost: " + error.message());
                                }
+                               self->traffic_.read += size;
                                if (self->take({self->read_buffer_.data(), size})) self->read_more();
                              });
   }
@@ -228,7 +237,8 @@ class BasicTransport final : public Transport,
     }
     writing_.swap(queued_);
     asio::async_write(*stream_, asio::buffer(writing_),
-                      [self = this->shared_from_this()](error_code error, std::size_t) {
+                      [self = this->shared_from_this()](error_code error, std::size_t size) {
+                        self->traffic_.written += size;
                         self->writing_.clear();
                         if (self->writing_.capacity() > kKeptBufferBytes) self->writing_ = {};
                         if (self->dead_) return;
@@ -271,6 +281,7 @@ class BasicTransport final : public Transport,
   std::array<std::uint8_t, kReadBufferBytes> read_buffer_;
   Bytes queued_;
   Bytes writing_;
+  TransportTraffic traffic_;
   bool open_ = false;     // the handshake is done
   bool closing_ = false;  // the closing frame is queued; the owner hears nothing more
   bool dead_ = false;

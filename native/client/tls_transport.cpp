@@ -29,10 +29,17 @@ void secure(TlsStream& stream, Done done) {
 namespace conat::native {
 namespace {
 
-void configure(asio::ssl::context& settings, bool verify) {
+// Empty, or what is wrong.
+std::string configure(asio::ssl::context& settings, const TransportOptions& options) {
   error_code ignored;  // without certificates every server is refused, which is reported then
   settings.set_default_verify_paths(ignored);
-  settings.set_verify_mode(verify ? asio::ssl::verify_peer : asio::ssl::verify_none, ignored);
+  settings.set_verify_mode(
+      options.verify_certificate ? asio::ssl::verify_peer : asio::ssl::verify_none, ignored);
+  if (options.ca_file.empty()) return {};
+  error_code error;
+  settings.load_verify_file(options.ca_file, error);
+  if (!error) return {};
+  return "cannot read certificates from " + options.ca_file + ": " + error.message();
 }
 
 }  // namespace
@@ -40,7 +47,7 @@ void configure(asio::ssl::context& settings, bool verify) {
 std::shared_ptr<Transport> open_tls(asio::io_context& context, TransportOptions options,
                                     TransportHandlers handlers, Random random) {
   asio::ssl::context settings(asio::ssl::context::tls_client);
-  configure(settings, options.verify_certificate);
+  const std::string wrong = configure(settings, options);
   // OpenSSL counts references: the stream keeps what it needs of its settings.
   auto stream = std::make_unique<TlsStream>(context, settings);
   error_code ignored;
@@ -50,7 +57,11 @@ std::shared_ptr<Transport> open_tls(asio::io_context& context, TransportOptions 
   SSL_set_tlsext_host_name(stream->native_handle(), options.address.host.c_str());
   auto transport = std::make_shared<BasicTransport<TlsStream>>(
       context, std::move(stream), std::move(options), std::move(handlers), std::move(random));
-  transport->start();
+  if (wrong.empty()) {
+    transport->start();
+  } else {
+    transport->start_failed(wrong);
+  }
   return transport;
 }
 

@@ -28,6 +28,8 @@ struct TransportOptions {
   // One message of the server; beyond it the connection is closed.
   std::size_t max_message_bytes = 64u << 20;
   bool verify_certificate = true;
+  // A PEM file whose certificates are trusted besides the system's; empty: none.
+  std::string ca_file;
 };
 
 struct TransportHandlers {
@@ -35,6 +37,12 @@ struct TransportHandlers {
   std::function<void(bool binary, ByteView message)> message;
   // Why it never opened, or has ended.
   std::function<void(const std::string& reason)> closed;
+};
+
+// Bytes on the wire, in frames: handed to the operating system, and taken from it.
+struct TransportTraffic {
+  std::uint64_t written = 0;
+  std::uint64_t read = 0;
 };
 
 class Transport {
@@ -48,6 +56,7 @@ class Transport {
   virtual void close() = 0;
   // Sent and not yet taken by the operating system.
   virtual std::size_t unsent_bytes() const = 0;
+  virtual TransportTraffic traffic() const = 0;
 };
 
 }  // namespace conat::native

@@ -24,7 +24,7 @@ TEST_CASE("commands and options, global ones before and behind the command") {
   CHECK(pub.options->command == Command::publish);
   CHECK(pub.options->subject == "a.b");
   CHECK(pub.options->value == "{\"c\":1}");
-  CHECK(pub.options->server.url() == "https://x/y");
+  CHECK(pub.options->connection.server == "https://x/y");
   CHECK(pub.options->timeout_ms == 2500);
 
   const auto none = parse({"pub", "a"});
@@ -42,6 +42,10 @@ TEST_CASE("commands and options, global ones before and behind the command") {
   CHECK(sub.options->queue == "q");
   CHECK(sub.options->json);
 
+  // The defaults of one command are not those of another.
+  CHECK(parse({"sub", "a"}).options->queue.empty());
+  CHECK(parse({"sub", "a"}).options->count == 0);
+  CHECK(parse({"stream", "delete", "a", "5"}).options->last == 0);
   const auto reply = parse({"reply", "a", "--echo"});
   REQUIRE(reply.options.has_value());
   CHECK(reply.options->queue == "0");
@@ -49,14 +53,43 @@ TEST_CASE("commands and options, global ones before and behind the command") {
   const auto set = parse({"kv", "set", "board", "k", "[1]", "--account", "me"});
   REQUIRE(set.options.has_value());
   CHECK(set.options->command == Command::kv_set);
-  CHECK(set.options->path == "accounts/me/board");
-  CHECK(set.options->scope == "account-me");
+  CHECK(set.options->account == "me");
+  CHECK(set.options->store == "board");
   CHECK(set.options->key == "k");
   CHECK(set.options->value == "[1]");
 
   const auto auth = parse({"pub", "a", "--auth", "{\"token\":\"t\"}"});
   REQUIRE(auth.options.has_value());
-  CHECK(auth.options->auth.find("token")->text_or("") == "t");
+  CHECK(auth.options->connection.auth.find("token")->text_or("") == "t");
+}
+
+TEST_CASE("who one is, from options") {
+  const auto given = parse({"pub", "a", "--token", "t", "--cookie", "c=d", "--system-password", "p",
+                            "--ca-file", "ca.pem", "--insecure"});
+  REQUIRE(given.options.has_value());
+  const Context& connection = given.options->connection;
+  CHECK(connection.auth_object().find("token")->text_or("") == "t");
+  CHECK(connection.cookie_header() == "c=d; sys=p");
+  CHECK(connection.ca_file == "ca.pem");
+  CHECK(connection.insecure);
+  CHECK(connection.has_credentials());
+}
+
+TEST_CASE("streams") {
+  const auto tail = parse({"stream", "tail", "log", "-n", "3", "-f", "--project", "p"});
+  REQUIRE(tail.options.has_value());
+  CHECK(tail.options->command == Command::stream_tail);
+  CHECK(tail.options->tail == 3);
+  CHECK(tail.options->follow);
+  CHECK(tail.options->project == "p");
+  CHECK(parse({"stream", "tail", "log"}).options->tail == 10);
+  const auto list = parse({"stream", "ls", "log", "--from", "2", "--to", "9"});
+  REQUIRE(list.options.has_value());
+  CHECK(list.options->seq == 2);
+  CHECK(list.options->last == 9);
+  const auto config = parse({"stream", "config", "log", "max_msgs=5", "desc=x"});
+  REQUIRE(config.options.has_value());
+  CHECK(config.options->assignments.size() == 2);
 }
 
 TEST_CASE("wrong usage ends with its own code, help with none") {
@@ -65,7 +98,6 @@ TEST_CASE("wrong usage ends with its own code, help with none") {
       {"bogus"},
       {"pub"},
       {"kv"},
-      {"kv", "set", "a", "b"},
       {"reply", "a"},
       {"reply", "a", "--echo", "--command", "x"},
       {"pub", "a", "--timeout", "0"},
@@ -74,6 +106,18 @@ TEST_CASE("wrong usage ends with its own code, help with none") {
       {"pub", "a", "--headers", "{"},
       {"pub", "a", "--server", "gopher://x"},
       {"kv", "ls", "a", "--account", "x", "--project", "y"},
+      {"kv", "set", "a", "b"},
+      {"pub", "a", "b", "--file", "c"},
+      {"pub", "a", "b", "--text", "--bytes"},
+      {"pub", "a", "--token", "@/no/such/file"},
+      {"pub", "a", "--cookie", "a\nb"},
+      {"stream", "get", "a"},
+      {"stream", "get", "a", "1", "--key", "k"},
+      {"stream", "delete", "a"},
+      {"stream", "delete", "a", "1", "--all"},
+      {"bench", "--count", "0"},
+      {"completion", "tcsh"},
+      {"context"},
   };
   for (const auto& arguments : wrong) {
     INFO("last argument " << (arguments.empty() ? "(none)" : arguments.back()));

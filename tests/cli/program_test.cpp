@@ -47,6 +47,17 @@ TEST_CASE("conat: pub and sub") {
   CHECK(sub.output() == "[news.a] {\"title\":\"It works\"}\n[news.b] piped in\n[news.c] null\n");
 }
 
+TEST_CASE("conat: every sub gets every message, unless they share a queue") {
+  Program first(with_server({"sub", "all", "--count", "1"}));
+  Program second(with_server({"sub", "all", "--count", "1"}));
+  Program member(with_server({"sub", "all", "--queue", "q"}));
+  Program other(with_server({"sub", "all", "--queue", "q"}));
+  for (Program* sub : {&first, &second, &member, &other}) sub->wait_for_errors("subscribed");
+  CHECK(run({"pub", "all", "1"}).output == "published 1 byte to 3 subscribers\n");
+  CHECK(first.wait() == 0);
+  CHECK(second.wait() == 0);
+}
+
 TEST_CASE("conat: sub as JSON, ended by an interrupt") {
   Program sub(with_server({"sub", "json.>", "--json"}));
   REQUIRE(run({"interest", "json.x", "--wait"}).code == 0);

@@ -19,6 +19,22 @@ TEST_CASE("conat: https, with a certificate that is trusted or not") {
     CHECK(pub.wait() == 1);
     CHECK(pub.errors().find("TLS: certificate verify failed") != std::string::npos);
   }
+  {
+    Program pub({"--server", "https://localhost:" + port, "--timeout", "40", "--ca-file",
+                 certificate, "pub", "a", "1"});
+    CHECK(pub.wait() == 0);
+  }
+  {
+    Program pub({"--server", "https://127.0.0.1:" + port, "--timeout", "40", "--insecure", "pub",
+                 "a", "1"});
+    CHECK(pub.wait() == 0);
+  }
+  {
+    Program pub({"--server", "https://localhost:" + port, "--timeout", "3", "--ca-file",
+                 certificate + ".none", "pub", "a", "1"});
+    CHECK(pub.wait() == 1);
+    CHECK(pub.errors().find("cannot read certificates from") != std::string::npos);
+  }
   REQUIRE(::setenv("SSL_CERT_FILE", certificate.c_str(), 1) == 0);
   {
     Program pub({"--server", "https://localhost:" + port, "--timeout", "40", "pub", "a", "-"},

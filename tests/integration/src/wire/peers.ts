@@ -1,6 +1,8 @@
 // Every kind of client behind one face, so that one test speaks about all of them: socket.io-client, old and new, with both
-// parsers, and conat-client with both packet encodings.
+// parsers, conat-client and the native client with both packet encodings.
 import { connect, type Client, type Subscription } from "conat-client";
+import { existsSync } from "node:fs";
+import { NativePeer, nativePeer } from "./native.js";
 import { Queue } from "./queue.js";
 import { SocketIoClient, variants, type Delivery, type Variant } from "./socketio.js";
 
@@ -183,8 +185,15 @@ class ConatPeer implements Peer {
   }
 }
 
+const nativeKinds: readonly PeerKind[] = [
+  { name: "native client, MessagePack packets", open: (address) => NativePeer.open("native client, MessagePack packets", address, "msgpack") },
+  { name: "native client, text packets", open: (address) => NativePeer.open("native client, text packets", address, "text") },
+];
+
 export const peerKinds: readonly PeerKind[] = [
   ...variants.map((variant) => ({ name: variant.name, open: (address: string) => SocketIoPeer.open(variant, address) })),
   { name: "conat-client, MessagePack packets", open: (address) => ConatPeer.open("conat-client, MessagePack packets", address, "msgpack") },
   { name: "conat-client, text packets", open: (address) => ConatPeer.open("conat-client, text packets", address, "text") },
+  // native.test.ts fails when it is not built.
+  ...(existsSync(nativePeer) ? nativeKinds : []),
 ];

@@ -1,0 +1,193 @@
+// The native client as one of the peers of the integration suite: a program that is told what to
+// do.
+//
+// Frames on standard input and output: four bytes of length, the most significant first, and a
+// MessagePack map. Requests {id, op, ...} are answered by {id, ...} or {id, error, code?}; messages
+// come as {pattern, subject, raw, encoding, headers?}. It ends with its input.
+// clang-format off
+#include <utility>
+// clang-format on
+
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/read.hpp>
+#include <cstdio>
+#include <map>
+
+#include "client/client.hpp"
+
+using namespace conat::native;
+
+namespace {
+
+constexpr std::size_t kMaxFrameBytes = 1u << 30;
+constexpr Milliseconds kTimeout{120'000};
+
+class Peer {
+ public:
+  explicit Peer(asio::io_context& loop) : loop_(loop), input_(loop, ::dup(STDIN_FILENO)) {}
+
+  Awaitable<void> run() {
+    while (const auto request = co_await read()) {
+      asio::co_spawn(loop_, answer(*request), asio::detached);
+    }
+    loop_.stop();
+  }
+
+ private:
+  Awaitable<std::optional<Value>> read() {
+    std::array<std::uint8_t, 4> head{};
+    if (!co_await fill(asio::buffer(head))) co_return std::nullopt;
+    std::size_t size = 0;
+    for (const std::uint8_t byte : head) size = size << 8 | byte;
+    if (size > kMaxFrameBytes) co_return std::nullopt;
+    Bytes body(size);
+    if (!co_await fill(asio::buffer(body))) co_return std::nullopt;
+    Result<Value> value = conat::decode_msgpack(body);
+    if (!value.ok()) co_return std::nullopt;
+    co_return std::move(*value);
+  }
+
+  Awaitable<bool> fill(asio::mutable_buffer buffer) {
+    try {
+      co_await asio::async_read(input_, buffer, asio::use_awaitable);
+      co_return true;
+    } catch (const boost::system::system_error&) {
+      co_return false;
+    }
+  }
+
+  static void write(const Value& value) {
+    const Bytes body = encode_msgpack(value);
+    const auto size = static_cast<std::uint32_t>(body.size());
+    for (int shift = 24; shift >= 0; shift -= 8)
+      std::putchar(static_cast<int>(size >> shift & 255));
+    std::fwrite(body.data(), 1, body.size(), stdout);
+    std::fflush(stdout);
+  }
+
+  Awaitable<void> answer(Value request) {
+    Result<Value> result = co_await carry_out(request);
+    Value reply = result.ok() ? std::move(*result) : Value();
+    reply.set("id", *request.find("id"));
+    if (!result.ok()) {
+      reply.set("error", Value(result.error().text));
+      if (result.error().code.number != 0) reply.set("code", Value(result.error().code.number));
+    }
+    write(reply);
+  }
+
+  static std::string text(const Value& request, const char* name) {
+    const Value* found = request.find(name);
+    return found == nullptr ? std::string() : std::string(found->text_or({}));
+  }
+
+  static MessageData message(const Value& request) {
+    const Value* raw = request.find("raw");
+    const Value* encoding = request.find("encoding");
+    const Value* headers = request.find("headers");
+    MessageData data;
+    if (raw != nullptr && raw->if_binary() != nullptr) data.raw = *raw->if_binary();
+    if (encoding != nullptr && encoding->integer_or(0) == 1) data.encoding = PayloadEncoding::json;
+    if (headers != nullptr) data.headers = Headers(*headers);
+    return data;
+  }
+
+  Awaitable<Result<Value>> carry_out(const Value& request) {
+    const std::string op = text(request, "op");
+    if (op == "open") co_return co_await open(request);
+    if (!client_) co_return Error(ErrorKind::invalid_argument, "not open");
+    const std::string subject = text(request, "subject");
+    if (op == "subscribe") co_return co_await subscribe(subject, text(request, "queue"));
+    if (op == "unsubscribe") {
+      const auto found = subscriptions_.find(subject);
+      if (found != subscriptions_.end()) {
+        found->second->close();
+        subscriptions_.erase(found);
+      }
+      co_return co_await subscriptions();  // the broker has worked through it
+    }
+    if (op == "subscriptions") co_return co_await subscriptions();
+    if (op == "publish") {
+      PublishSettings settings;
+      settings.timeout = kTimeout;
+      const auto sent = co_await client_->publish(subject, message(request), settings);
+      if (!sent.ok()) co_return sent.error();
+      co_return object("count", sent->count);
+    }
+    if (op == "send") {
+      const auto sent = client_->publish_now(subject, message(request));
+      if (!sent.ok()) co_return sent.error();
+      co_return object("bytes", std::uint64_t{*sent});
+    }
+    if (op == "interest") {
+      const Milliseconds timeout(request.find("timeout")->integer_or(0));
+      const auto interest = co_await client_->wait_for_interest(subject, timeout);
+      if (!interest.ok()) co_return interest.error();
+      co_return object("interest", *interest);
+    }
+    co_return Error(ErrorKind::invalid_argument, "unknown operation " + op);
+  }
+
+  Awaitable<Result<Value>> open(const Value& request) {
+    ClientSettings settings;
+    settings.address = text(request, "address");
+    if (text(request, "packets") == "text") settings.encoding = PacketEncoding::text;
+    settings.reconnection_delay = Milliseconds(20);
+    settings.reconnection_delay_max = Milliseconds(100);
+    auto client = connect(loop_, settings);
+    if (!client.ok()) co_return client.error();
+    client_ = std::move(*client);
+    const Status status = co_await client_->wait_until_signed_in(kTimeout);
+    if (!status.ok()) co_return status.error();
+    co_return client_->info();
+  }
+
+  Awaitable<Result<Value>> subscribe(std::string pattern, std::string queue) {
+    SubscribeSettings settings;
+    settings.queue = queue;
+    auto subscription = co_await client_->subscribe(pattern, settings);
+    if (!subscription.ok()) co_return subscription.error();
+    auto shared = std::make_shared<Subscription>(std::move(*subscription));
+    subscriptions_[pattern] = shared;
+    asio::co_spawn(loop_, pass_on(std::move(shared)), asio::detached);
+    co_return object("pattern", pattern);
+  }
+
+  static Awaitable<void> pass_on(std::shared_ptr<Subscription> subscription) {
+    while (const auto message = co_await subscription->next()) {
+      Value event = object("pattern", subscription->subject(), "subject", message->subject, "raw",
+                           message->data.raw, "encoding", static_cast<int>(message->data.encoding));
+      if (!message->data.headers.empty()) event.set("headers", message->data.headers.value());
+      write(event);
+    }
+  }
+
+  Awaitable<Result<Value>> subscriptions() {
+    const auto patterns = co_await client_->server_subscriptions();
+    if (!patterns.ok()) co_return patterns.error();
+    Value::Array own;
+    for (const std::string& pattern : *patterns) {
+      if (pattern.rfind("_INBOX.", 0) != 0) own.emplace_back(pattern);
+    }
+    co_return object("patterns", std::move(own));
+  }
+
+  asio::io_context& loop_;
+  asio::posix::stream_descriptor input_;
+  std::optional<Client> client_;
+  std::map<std::string, std::shared_ptr<Subscription>> subscriptions_;
+};
+
+}  // namespace
+
+int main() {
+  asio::io_context loop{1};
+  Peer peer(loop);
+  asio::co_spawn(loop, peer.run(), asio::detached);
+  loop.run();
+}
