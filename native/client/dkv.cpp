@@ -91,6 +91,7 @@ void Dkv::State::merge(const dkv_effect::MergeNeeded& conflict) {
 
 // Remembered here, because a closed store reports nothing more.
 void Dkv::State::save(Completion<Status> done) {
+  if (!connection) return done(Error(ErrorKind::closed));
   const std::uint64_t number = ++last_save_;
   const Status begun =
       driver->dkv_save(id, [self = shared_from_this(), number](const std::optional<Error>& error) {
@@ -172,6 +173,7 @@ Value Dkv::headers(std::string_view key) const {
 }
 
 Status Dkv::set(std::string_view key, const Value& value, const Value& headers) {
+  if (!state_->connection) return Error(ErrorKind::closed);
   Status status =
       state_->dkvs().set(Driver::now(), state_->id, key,
                          {PayloadEncoding::msgpack, encode_msgpack(value)}, Headers(headers));
@@ -180,12 +182,14 @@ Status Dkv::set(std::string_view key, const Value& value, const Value& headers) 
 }
 
 Status Dkv::erase(std::string_view key) {
+  if (!state_->connection) return Error(ErrorKind::closed);
   Status status = state_->dkvs().erase(Driver::now(), state_->id, key);
   state_->driver->turn_soon();
   return status;
 }
 
 Status Dkv::clear() {
+  if (!state_->connection) return Error(ErrorKind::closed);
   Status status = state_->dkvs().clear(Driver::now(), state_->id);
   state_->driver->turn_soon();
   return status;

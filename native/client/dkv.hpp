@@ -6,7 +6,7 @@
 //   co_await board->save();  // on stable storage now
 //
 // What was written before close() is still sent, as long as the connection lives (with autosave).
-// Closed, or its client closed: reads find nothing, writes are refused with `closed`.
+// Closed, or its client closed: writes are refused with `closed`.
 //
 // Thread safety: none, the loop's thread.
 #pragma once

@@ -113,29 +113,12 @@ void Driver::end() {
   options_.auth = {};
 }
 
+// What waits is told as at any end; but nothing runs any more: the completions are destroyed with
+// the loop, and with them the coroutines, which hold what they wait for.
 void Driver::abandon() {
-  gone_ = true;
-  ++attempt_;
-  // Each may hold what holds this; they go when these are destroyed.
-  const auto self = shared_from_this();
-  const auto sign_in_waits = std::exchange(sign_in_waits_, {});
-  const auto subscriptions = std::exchange(subscriptions_, {});
-  const auto publishes = std::exchange(publishes_, {});
-  const auto requests = std::exchange(requests_, {});
-  const auto interests = std::exchange(interests_, {});
-  const auto questions = std::exchange(questions_, {});
-  const auto saves = std::exchange(saves_, {});
-  const auto stream_calls = std::exchange(stream_calls_, {});
-  const auto socket_requests = std::exchange(socket_requests_, {});
-  const auto dkvs = std::exchange(dkvs_, {});
-  const auto streams = std::exchange(streams_, {});
-  const auto sockets = std::exchange(sockets_, {});
-  const auto servers = std::exchange(servers_, {});
-  const auto state = std::exchange(on_state, {});
-  const auto info = std::exchange(on_info, {});
-  const auto failure = std::exchange(on_connection_error, {});
-  const auto auth = std::exchange(options_.auth, {});
+  if (gone_) return;
   transport_.reset();
+  end();
 }
 
 void Driver::wait_until_signed_in(std::int64_t timeout_ms, OnDone on_done) {

@@ -6,8 +6,8 @@
 //
 // Calls that cannot even begin (closed, an invalid subject) return their Error at once, and then
 // the callback is not called; otherwise it is called exactly once (`request` with `many`: until
-// `last`), also when the client is closed. When the io_context is destroyed, all callbacks are
-// dropped. A driver lives until it is closed and has done what that takes.
+// `last`), also when the client is closed. A driver lives until it is closed and has done what that
+// takes.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -144,7 +144,7 @@ class Driver : public std::enable_shared_from_this<Driver> {
   void close_socket(SocketId socket);
   void close_server(SocketServerId server);
 
-  // Drops everything without a word: the loop is being destroyed.
+  // The loop is being destroyed.
   void abandon();
 
  private:

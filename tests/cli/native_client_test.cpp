@@ -61,7 +61,8 @@ TEST_CASE("native client: what is published comes as it was sent, in both packet
     }
     settings = {};
     settings.encoding = PayloadEncoding::json;
-    REQUIRE((co_await text.publish("native.pub.b", Value(array(1, nullptr)), settings)).ok());
+    const auto answer_1 = co_await text.publish("native.pub.b", Value(array(1, nullptr)), settings);
+    REQUIRE(answer_1.ok());
     const auto json = co_await here->next();
     REQUIRE(json.has_value());
     CHECK(json->data.encoding == PayloadEncoding::json);
@@ -75,7 +76,8 @@ TEST_CASE("native client: what is published comes as it was sent, in both packet
     binary.publish("native.nobody", 1, {}, [&count](const Result<PublishResult>& result) {
       count = result.ok() ? result->count : 99;
     });
-    REQUIRE((co_await binary.publish("native.nobody", 2)).ok());
+    const auto answer_2 = co_await binary.publish("native.nobody", 2);
+    REQUIRE(answer_2.ok());
     CHECK(count == 0);
   });
 }
@@ -86,7 +88,8 @@ TEST_CASE("native client: errors are values") {
     const auto wildcard = co_await client.publish("native.*", 1);
     REQUIRE_FALSE(wildcard.ok());
     CHECK(wildcard.error().text.find("native.*") != std::string::npos);
-    CHECK_FALSE((co_await client.subscribe("native..x")).ok());
+    const auto answer_3 = co_await client.subscribe("native..x");
+    CHECK_FALSE(answer_3.ok());
     CHECK_FALSE(client.publish_now("a b", 1).ok());
     CHECK_FALSE(connect(loop, {"gopher://x"}).ok());
     ClientSettings mine;
@@ -112,7 +115,8 @@ TEST_CASE("native client: subscriptions to one pattern share one at the server")
     auto second = co_await client.subscribe("native.shared");
     REQUIRE(first.ok());
     REQUIRE(second.ok());
-    CHECK((co_await client.publish("native.shared", 1))->count == 1);
+    const auto answer_4 = co_await client.publish("native.shared", 1);
+    CHECK(answer_4->count == 1);
     const std::vector<Subscription*> both{&*first, &*second};
     for (Subscription* subscription : both) {
       const auto message = co_await subscription->next();
@@ -124,13 +128,16 @@ TEST_CASE("native client: subscriptions to one pattern share one at the server")
           "client can only have one queue group subscription for a given subject -- "
           "subject='native.shared', queue='q'");
     first->close();
-    CHECK((co_await client.publish("native.shared", 2))->count == 1);
-    CHECK_FALSE((co_await first->next()).has_value());
+    const auto answer_5 = co_await client.publish("native.shared", 2);
+    CHECK(answer_5->count == 1);
+    const auto answer_6 = co_await first->next();
+    CHECK_FALSE(answer_6.has_value());
     const auto still = co_await second->next();
     REQUIRE(still.has_value());
     CHECK(data_of(*still) == Value(2));
     { const Subscription gone = std::move(*second); }
-    CHECK((co_await client.publish("native.shared", 3))->count == 0);
+    const auto answer_7 = co_await client.publish("native.shared", 3);
+    CHECK(answer_7->count == 0);
     const auto held = co_await client.server_subscriptions();
     REQUIRE(held.ok());
     CHECK(std::count(held->begin(), held->end(), "native.shared") == 0);
@@ -149,9 +156,13 @@ TEST_CASE("native client: of a queue group one gets each message") {
     auto all = co_await publisher.subscribe("native.jobs.>");
     std::set<std::int64_t> seen;
     for (int i = 0; i < 30; ++i) {
-      CHECK((co_await publisher.publish("native.jobs.x", i))->count == 2);
+      const auto answer_8 = co_await publisher.publish("native.jobs.x", i);
+      CHECK(answer_8->count == 2);
     }
-    for (int i = 0; i < 30; ++i) REQUIRE((co_await all->next()).has_value());
+    for (int i = 0; i < 30; ++i) {
+      const auto answer_9 = co_await all->next();
+      REQUIRE(answer_9.has_value());
+    }
     std::size_t got = 0;
     while (got < 30) {
       for (auto& member : members) {
@@ -179,37 +190,53 @@ TEST_CASE("native client: a subscription's limits") {
     settings.overflow = Overflow::error;
     auto strict = co_await client.subscribe("native.limits", settings);
     auto all = co_await client.subscribe("native.limits");
-    for (int i = 1; i <= 4; ++i) REQUIRE((co_await client.publish("native.limits", i)).ok());
+    for (int i = 1; i <= 4; ++i) {
+      const auto answer_10 = co_await client.publish("native.limits", i);
+      REQUIRE(answer_10.ok());
+    }
     // The acknowledgement comes behind the messages.
     CHECK(limited->ended());
-    CHECK(data_of(*co_await limited->next()) == Value(1));
-    CHECK(data_of(*co_await limited->next()) == Value(2));
-    CHECK_FALSE((co_await limited->next()).has_value());
+    const auto answer_11 = co_await limited->next();
+    CHECK(data_of(*answer_11) == Value(1));
+    const auto answer_12 = co_await limited->next();
+    CHECK(data_of(*answer_12) == Value(2));
+    const auto answer_13 = co_await limited->next();
+    CHECK_FALSE(answer_13.has_value());
     CHECK_FALSE(limited->error().has_value());
-    CHECK(data_of(*co_await oldest->next()) == Value(3));
-    CHECK(data_of(*co_await oldest->next()) == Value(4));
+    const auto answer_14 = co_await oldest->next();
+    CHECK(data_of(*answer_14) == Value(3));
+    const auto answer_15 = co_await oldest->next();
+    CHECK(data_of(*answer_15) == Value(4));
     CHECK_FALSE(oldest->ended());
-    CHECK(data_of(*co_await strict->next()) == Value(1));
-    CHECK(data_of(*co_await strict->next()) == Value(2));
-    CHECK_FALSE((co_await strict->next()).has_value());
+    const auto answer_16 = co_await strict->next();
+    CHECK(data_of(*answer_16) == Value(1));
+    const auto answer_17 = co_await strict->next();
+    CHECK(data_of(*answer_17) == Value(2));
+    const auto answer_18 = co_await strict->next();
+    CHECK_FALSE(answer_18.has_value());
     REQUIRE(strict->error().has_value());
     CHECK(strict->error()->code.word == "ENOBUFS");
     const auto rest = all->drain();
     CHECK(rest.size() == 4);
     CHECK(all->ended());
-    CHECK_FALSE((co_await all->next()).has_value());
+    const auto answer_19 = co_await all->next();
+    CHECK_FALSE(answer_19.has_value());
 
     settings = {};
     settings.max_wait = Milliseconds(60);
     auto impatient = co_await client.subscribe("native.wait", settings);
-    CHECK_FALSE((co_await impatient->next()).has_value());
+    const auto answer_20 = co_await impatient->next();
+    CHECK_FALSE(answer_20.has_value());
     CHECK(impatient->ended());
     CHECK_FALSE(impatient->error().has_value());
     auto patient = co_await client.subscribe("native.wait");
-    CHECK_FALSE((co_await patient->next_within(Milliseconds(30))).has_value());
+    const auto answer_21 = co_await patient->next_within(Milliseconds(30));
+    CHECK_FALSE(answer_21.has_value());
     CHECK_FALSE(patient->ended());
-    REQUIRE((co_await client.publish("native.wait", 1)).ok());
-    CHECK((co_await patient->next_within(Milliseconds(30'000))).has_value());
+    const auto answer_22 = co_await client.publish("native.wait", 1);
+    REQUIRE(answer_22.ok());
+    const auto answer_23 = co_await patient->next_within(Milliseconds(30'000));
+    CHECK(answer_23.has_value());
   });
 }
 
@@ -238,14 +265,18 @@ TEST_CASE("native client: requests, one and many answers") {
     for (const Value& part : parts) {
       REQUIRE(answering.respond_now(*asked, part).ok());
     }
-    CHECK(data_of(*co_await many->next()) == Value(1));
-    CHECK(data_of(*co_await many->next()) == Value("two"));
-    CHECK_FALSE((co_await many->next()).has_value());
+    const auto answer_24 = co_await many->next();
+    CHECK(data_of(*answer_24) == Value(1));
+    const auto answer_25 = co_await many->next();
+    CHECK(data_of(*answer_25) == Value("two"));
+    const auto answer_26 = co_await many->next();
+    CHECK_FALSE(answer_26.has_value());
     CHECK_FALSE(many->error().has_value());
 
     auto nobody = asking.request_many("native.nobody.at.all", 3);
     REQUIRE(nobody.ok());
-    CHECK_FALSE((co_await nobody->next()).has_value());
+    const auto answer_27 = co_await nobody->next();
+    CHECK_FALSE(answer_27.has_value());
     REQUIRE(nobody->error().has_value());
     CHECK(nobody->error()->code.number == 503);
     // To a message that is no request nothing is answered.
@@ -308,7 +339,8 @@ TEST_CASE("native client: services") {
     CHECK(answers == 2);
     service->close();
     second->close();
-    CHECK((co_await client.call("native.service", "add")).error().code.number == 503);
+    const auto answer_28 = co_await client.call("native.service", "add");
+    CHECK(answer_28.error().code.number == 503);
   });
 }
 
@@ -316,12 +348,14 @@ TEST_CASE("native client: interest, and what the server knows") {
   run_coroutine([](Loop& loop) -> Awaitable<void> {
     const Client client = connected(loop, port());
     const Client other = connected(loop, port());
-    REQUIRE((co_await client.wait_until_signed_in(Milliseconds(30'000))).ok());
+    const auto answer_29 = co_await client.wait_until_signed_in(Milliseconds(30'000));
+    REQUIRE(answer_29.ok());
     CHECK(client.signed_in());
     CHECK(client.state() == ClientState::connected);
     CHECK(client.info().find("max_payload")->integer_or(0) == 8'000'000);
     CHECK(client.id().size() == 10);
-    CHECK(*co_await client.interest("native.interest") == false);
+    const auto answer_30 = co_await client.interest("native.interest");
+    CHECK(*answer_30 == false);
     const auto none = co_await client.wait_for_interest("native.interest", Milliseconds(50));
     REQUIRE_FALSE(none.ok());
     CHECK(none.error().code.number == 408);
@@ -340,7 +374,8 @@ TEST_CASE("native client: interest, and what the server knows") {
       count = result.ok() ? result->count : 0;
     });
     auto later = co_await other.subscribe("later.*");
-    REQUIRE((co_await later->next()).has_value());
+    const auto answer_31 = co_await later->next();
+    REQUIRE(answer_31.has_value());
     while (!count) co_await asio::post(loop, asio::use_awaitable);
     CHECK(*count == 1);
     const auto cluster = co_await client.cluster();

@@ -37,7 +37,8 @@ TEST_CASE("native client: a key-value store, local at once, the same everywhere 
     CHECK(hers->get("a")->find("x")->integer_or(0) == 1);
     CHECK(hers->has_unsaved_changes());
     CHECK(hers->unsaved_changes().size() == 1);
-    REQUIRE((co_await hers->save()).ok());
+    const auto answer_1 = co_await hers->save();
+    REQUIRE(answer_1.ok());
     CHECK_FALSE(hers->has_unsaved_changes());
     CHECK(hers->seq("a").value_or(0) > 0);
     CHECK(hers->time("a").value_or(0) > 0);
@@ -51,26 +52,39 @@ TEST_CASE("native client: a key-value store, local at once, the same everywhere 
     // Both change another field of the same value.
     REQUIRE(hers->set("a", object("x", 2, "y", 1)).ok());
     REQUIRE(his->set("a", object("x", 1, "y", 2)).ok());
-    REQUIRE((co_await hers->save()).ok());
-    REQUIRE((co_await his->save()).ok());
+    const auto answer_2 = co_await hers->save();
+    REQUIRE(answer_2.ok());
+    const auto answer_3 = co_await his->save();
+    REQUIRE(answer_3.ok());
     const Value both = object("x", 2, "y", 2);
-    while (his->get("a") != both) REQUIRE((co_await changes.next()).has_value());
+    while (his->get("a") != both) {
+      const auto answer_4 = co_await changes.next();
+      REQUIRE(answer_4.has_value());
+    }
     auto hers_changes = hers->changes();
-    while (hers->get("a") != both) REQUIRE((co_await hers_changes.next()).has_value());
+    while (hers->get("a") != both) {
+      const auto answer_5 = co_await hers_changes.next();
+      REQUIRE(answer_5.has_value());
+    }
 
     REQUIRE(hers->set("b", Bytes{1, 2, 3}).ok());
     CHECK(hers->keys().size() == 2);
     CHECK(hers->size() == 2);
     CHECK(hers->all().size() == 2);
     REQUIRE(hers->erase("a").ok());
-    REQUIRE((co_await hers->save()).ok());
+    const auto answer_6 = co_await hers->save();
+    REQUIRE(answer_6.ok());
     CHECK(hers->is_stable());
-    while (his->has("a")) REQUIRE((co_await changes.next()).has_value());
+    while (his->has("a")) {
+      const auto answer_7 = co_await changes.next();
+      REQUIRE(answer_7.has_value());
+    }
     REQUIRE(hers->clear().ok());
     CHECK(hers->size() == 0);
     hers->close();
     CHECK_FALSE(hers->set("c", 1).ok());
-    CHECK_FALSE((co_await hers->save()).ok());
+    const auto answer_8 = co_await hers->save();
+    CHECK_FALSE(answer_8.ok());
   });
 }
 
@@ -92,10 +106,18 @@ TEST_CASE("native client: a merge function of one's own") {
     auto others = two->changes();
     REQUIRE(one->set("k", "short").ok());
     REQUIRE(two->set("k", "much longer").ok());
-    REQUIRE((co_await one->save()).ok());
-    REQUIRE((co_await two->save()).ok());
-    while (one->get("k") != Value("much longer")) REQUIRE((co_await changes.next()).has_value());
-    while (two->get("k") != Value("much longer")) REQUIRE((co_await others.next()).has_value());
+    const auto answer_9 = co_await one->save();
+    REQUIRE(answer_9.ok());
+    const auto answer_10 = co_await two->save();
+    REQUIRE(answer_10.ok());
+    while (one->get("k") != Value("much longer")) {
+      const auto answer_11 = co_await changes.next();
+      REQUIRE(answer_11.has_value());
+    }
+    while (two->get("k") != Value("much longer")) {
+      const auto answer_12 = co_await others.next();
+      REQUIRE(answer_12.has_value());
+    }
   });
 }
 
@@ -106,7 +128,8 @@ TEST_CASE("native client: stores of others are refused, by whom it may concern")
     both.name = "x";
     both.account_id = "a";
     both.project_id = "b";
-    CHECK_FALSE((co_await client.dkv(both)).ok());
+    const auto answer_13 = co_await client.dkv(both);
+    CHECK_FALSE(answer_13.ok());
     auto outside = client.stream({"../x"});
     REQUIRE_FALSE(outside.ok());
     CHECK(outside.error().code.number == 403);
@@ -123,7 +146,8 @@ TEST_CASE("native client: a stream") {
     REQUIRE(log.ok());
     auto updates = log->follow();
     REQUIRE(updates.ok());
-    REQUIRE((co_await updates->wait_until_following()).ok());
+    const auto answer_14 = co_await updates->wait_until_following();
+    REQUIRE(answer_14.ok());
     StreamPublishSettings settings;
     settings.headers = object("h", "v");
     settings.key = "k";
@@ -132,14 +156,17 @@ TEST_CASE("native client: a stream") {
     REQUIRE(first.ok());
     CHECK(first->seq == 1);
     CHECK(first->time > 1'000'000'000'000);
-    CHECK((co_await log->publish("one", settings))->seq == 1);  // the same id: stored once
+    const auto answer_15 = co_await log->publish("one", settings);
+    CHECK(answer_15->seq == 1);  // the same id: stored once
     settings.message_id.clear();
     settings.previous_seq = 99;
     const auto wrong = co_await log->publish("two", settings);
     REQUIRE_FALSE(wrong.ok());
     CHECK(wrong.error().code.word == "wrong-last-sequence");
-    REQUIRE((co_await log->publish(2)).ok());
-    REQUIRE((co_await log->publish(three)).ok());
+    const auto answer_16 = co_await log->publish(2);
+    REQUIRE(answer_16.ok());
+    const auto answer_17 = co_await log->publish(three);
+    REQUIRE(answer_17.ok());
 
     const auto by_seq = co_await log->get(1);
     REQUIRE(by_seq.ok());
@@ -154,7 +181,8 @@ TEST_CASE("native client: a stream") {
     const auto none = co_await log->get(17);
     REQUIRE(none.ok());
     CHECK_FALSE(none->has_value());
-    CHECK(*co_await log->keys() == Value(array("k")));
+    const auto answer_18 = co_await log->keys();
+    CHECK(*answer_18 == Value(array("k")));
 
     std::vector<StreamSequence> seqs;
     auto reader = log->read(2);
@@ -187,7 +215,8 @@ TEST_CASE("native client: a stream") {
     CHECK(inventory->find("count")->integer_or(0) == 1);
     CHECK(inventory->find("seq")->integer_or(0) == 3);
     log->close();
-    CHECK((co_await log->inventory()).error().text == "closed");
+    const auto answer_19 = co_await log->inventory();
+    CHECK(answer_19.error().text == "closed");
   });
 }
 
@@ -211,6 +240,9 @@ TEST_CASE("native client: what a closed store or stream was asked is answered") 
     auto again = co_await client.dkv({"closing-board"});
     REQUIRE(again.ok());
     auto changes = again->changes();
-    while (!again->has("a")) REQUIRE((co_await changes.next()).has_value());
+    while (!again->has("a")) {
+      const auto answer_20 = co_await changes.next();
+      REQUIRE(answer_20.has_value());
+    }
   });
 }
