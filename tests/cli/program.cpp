@@ -15,7 +15,7 @@ extern char** environ;
 namespace conat::test {
 namespace {
 
-constexpr std::chrono::seconds kLimit{60};
+constexpr std::chrono::seconds kLimit{120};
 
 // A file without a name that holds the input, so that nobody has to feed a pipe.
 int file_with(const std::string& text) {
@@ -85,7 +85,7 @@ void Program::wait_for(const std::string& where, const std::string& text) {
   const auto end = std::chrono::steady_clock::now() + kLimit;
   const std::string& seen = where == "output" ? output_ : errors_;
   while (seen.find(text) == std::string::npos) {
-    INFO("waiting for '" << text << "' in its " << where << "; output: " << output_
+    INFO("waiting for '" << text << "' in its " << where << "; output: " << output_.substr(0, 2000)
                          << "; errors: " << errors_);
     REQUIRE(read_some(end));
   }
@@ -95,7 +95,7 @@ bool Program::read_some(std::chrono::steady_clock::time_point end) {
   if (streams_[0] < 0 && streams_[1] < 0) return false;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
-  INFO("output so far: " << output_ << "; errors: " << errors_);
+  INFO("output so far: " << output_.substr(0, 2000) << "; errors: " << errors_);
   REQUIRE(left > 0);
   pollfd waits[2] = {{streams_[0], POLLIN, 0}, {streams_[1], POLLIN, 0}};
   if (::poll(waits, 2, static_cast<int>(left)) <= 0) return true;

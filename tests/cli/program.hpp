@@ -18,9 +18,9 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  // Waits for its end; fails the test when that takes longer than a minute.
+  // Waits for its end; fails the test when that takes longer than two minutes.
   int wait();
-  // Waits until it has written that; fails the test after a minute.
+  // Waits until it has written that; fails the test after two minutes.
   void wait_for_output(const std::string& text);
   void wait_for_errors(const std::string& text);
   void signal(int number) const;
