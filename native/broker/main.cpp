@@ -1,6 +1,4 @@
 // conatd: parses the options, starts the server, and ends it on SIGINT or SIGTERM.
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <boost/asio/signal_set.hpp>
@@ -8,6 +6,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "broker/log.hpp"
 #include "broker/server.hpp"
 
 namespace {
@@ -16,12 +15,6 @@ using namespace conat::server;
 
 constexpr int exit_second_signal = 130;
 
-void start_log(const Options& options) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("conatd"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::set_level(spdlog::level::from_str(options.log_level));
-}
-
 // Each connection takes a descriptor: as many as the system lets this process have.
 void raise_descriptor_limit(const Options& options) {
   rlimit limit{};
@@ -29,14 +22,14 @@ void raise_descriptor_limit(const Options& options) {
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < options.max_connections + 100) {
-    spdlog::warn("only {} descriptors allowed (ulimit -n), fewer than --max-connections {}",
-                 limit.rlim_cur, options.max_connections);
+    log_line(LogLevel::warning, "fewer descriptors allowed (ulimit -n) than --max-connections",
+             {{"allowed", limit.rlim_cur}, {"max_connections", options.max_connections}});
   }
 }
 
 int run(Options options) {
   std::signal(SIGPIPE, SIG_IGN);
-  start_log(options);
+  start_log(options.log_format, options.log_level);
   raise_descriptor_limit(options);
 
   conat::net::asio::io_context main;
@@ -52,6 +45,8 @@ int run(Options options) {
   std::printf("conatd listening on %s%s\n", server.address().c_str(),
               development ? " (development mode: no authentication, everything is allowed)" : "");
   std::fflush(stdout);
+  const std::string address = server.address();
+  log_line(LogLevel::info, "started", {{"version", CONAT_VERSION}, {"address", address}});
 
   std::function<void()> wait_for_hang_up = [&] {
     hang_ups.async_wait([&](conat::net::error_code error, int) {
@@ -62,13 +57,14 @@ int run(Options options) {
   };
   wait_for_hang_up();
   signals.async_wait([&](conat::net::error_code, int) {
-    spdlog::info("ending");
+    log_line(LogLevel::info, "ending");
     signals.async_wait([](conat::net::error_code error, int) {
       if (!error) std::_Exit(exit_second_signal);
     });
     server.end([&] { main.stop(); });
   });
   main.run();
+  log_line(LogLevel::info, "ended");
   return 0;
 }
 

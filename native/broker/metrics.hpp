@@ -1,20 +1,27 @@
-// What the shards have counted, and its form for Prometheus.
+// What the program has counted, and its form for Prometheus.
 //
 // Thread safety: plain values and a pure function.
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "broker/admission.hpp"
+#include "broker/process_metrics.hpp"
+#include "broker/sign_in_counters.hpp"
 #include "conat/broker/broker.hpp"
+#include "conat/fabric/persist_host.hpp"
 #include "net/loop.hpp"
+#include "storage/storage_statistics.hpp"
 
 namespace conat::server {
 
 // A shard's counters at one moment.
 struct ShardMetrics {
   BrokerCounters broker;
+  std::uint64_t queue_bytes = 0;  // what waits for the readers
   net::LoopCounters loop;
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
@@ -23,10 +30,24 @@ struct ShardMetrics {
   std::uint64_t http_connections = 0;
   std::uint64_t dropped_by_rate = 0;
   std::uint64_t refused_by_rate = 0;
-  std::uint64_t holds = 0;  // times it stopped reading because a sibling had fallen behind
+  std::uint64_t holds = 0;       // times it stopped reading because a sibling had fallen behind
+  std::uint64_t over_limit = 0;  // connections refused because of a limit on connections
+  SignInCounters sign_ins;       // with authentication; renewals are counted alike
 };
 
-// The text format, one value for each shard.
-std::string format_metrics(std::span<const ShardMetrics> shards);
+// The whole program's.
+struct Metrics {
+  std::string version;
+  std::string broker_id;
+  std::vector<ShardMetrics> shards;
+  Admission::Usage usage;
+  ProcessMetrics process;
+  // With persistence.
+  std::optional<PersistStatistics> persist;
+  std::optional<storage::StorageStatistics> storage;
+};
+
+// The text format; what shards count has one value for each shard.
+std::string format_metrics(const Metrics& metrics);
 
 }  // namespace conat::server

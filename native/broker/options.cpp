@@ -199,6 +199,11 @@ Result<Value> anonymous_user(const Options& options) {
   return *user;
 }
 
+std::size_t connections_per_user(const Options& options) {
+  if (options.max_connections_per_user != Options::usual) return options.max_connections_per_user;
+  return options.authentication() ? limits::max_connections_per_user : 0;
+}
+
 ParsedOptions parse_options(int argc, const char* const* argv) {
   const CommandLine line = parse_command_line(argc, argv);
   if (line.exit_code) return {std::nullopt, *line.exit_code};

@@ -18,6 +18,9 @@
 namespace conat::server {
 
 struct Options {
+  // Of numbers whose default depends on other options.
+  static constexpr std::size_t usual = static_cast<std::size_t>(-1);
+
   // [listen]
   std::string host = "127.0.0.1";       // an address after parsing
   std::uint16_t port = 8080;            // 0: any free one
@@ -39,7 +42,7 @@ struct Options {
   std::size_t max_subscriptions_per_client = limits::max_subscriptions_per_client;
   std::size_t max_subscriptions_per_hub = limits::max_subscriptions_per_hub;
   std::size_t max_connections = limits::max_connections;
-  std::size_t max_connections_per_user = 0;  // 0: no such limit
+  std::size_t max_connections_per_user = usual;  // 0: no such limit
   // What one connection may send per second, and how much of it at once; 0: no limit.
   std::size_t max_messages_per_second = 0;
   std::size_t max_bytes_per_second = 0;
@@ -65,6 +68,7 @@ struct Options {
 
   // [log]
   std::string log_level = "info";
+  std::string log_format = "text";
 
   // [authentication]
   std::string system_password;  // after parsing also what the file holds; empty: no system account
@@ -99,6 +103,7 @@ struct Options {
   std::vector<AuthorizationRule> rules;
 
   bool tls() const { return !tls_certificate.empty(); }
+  bool has_system_account() const { return !system_password.empty(); }
   bool durable_disk() const { return durability == "disk"; }
   // Whether anything tells who a connection is. Without it everybody may do everything.
   bool authentication() const {
@@ -109,6 +114,10 @@ struct Options {
 
 // What anonymous_user holds; the error's text says what it should be. Not empty.
 Result<Value> anonymous_user(const Options& options);
+
+// The limit on one user's connections that is in force, 0 for none. Without authentication all
+// connections are one user's, so there is none unless it is asked for.
+std::size_t connections_per_user(const Options& options);
 
 struct ParsedOptions {
   std::optional<Options> options;  // nullopt: end with exit_code, everything is said

@@ -1,77 +1,43 @@
 // The broker's own persistence server: a PersistHost that is a client of its shard's Broker inside
-// the process, over frames in memory instead of a socket, and the way between it and the storage.
+// the process, and the way between it and the storage.
 //
-// What goes from one side to the other waits in small queues until pump() moves it on, so neither
-// is ever entered while it is at work. Thread safety: none, the shard's thread; storage results are
-// posted to it.
+// Thread safety: none, the shard's thread; storage results are posted to it.
 #pragma once
 
-#include <deque>
-#include <functional>
 #include <optional>
 
+#include "broker/in_process_client.hpp"
 #include "conat/base/random.hpp"
-#include "conat/broker/broker.hpp"
 #include "conat/fabric/persist_host.hpp"
-#include "conat/wire/websocket.hpp"
 #include "storage/storage_engine.hpp"
 
 namespace conat::server {
 
-class Persistence {
+class Persistence final : public InProcessClient {
  public:
   Persistence(Broker& broker, storage::StorageEngine& storage, PersistServerOptions options,
               Random random);
 
-  void start(TimeMs now);
-  bool ready() const { return host_.ready(); }
+  const char* name() const override { return "persistence server"; }
+  void start(TimeMs now) override;
+  bool ready() const override { return host_.ready(); }
+  void on_time(TimeMs now) override;
+  std::optional<TimeMs> deadline() const override { return host_.deadline(); }
+
+  void on_storage(TimeMs now, StorageResult result);
   // Hands nothing to the storage any more.
   void stop() { stopped_ = true; }
 
-  // ---- the broker's effects for its connection ----
-  bool owns(ConnectionId connection) const { return connection_ == connection; }
-  void on_frames(SharedBytes frames) {
-    inbound_.push_back(std::move(frames));
-    idle_ = false;
-  }
-  void on_disconnected() {
-    disconnected_ = true;
-    idle_ = false;
-  }
-  void on_pause(bool paused) {
-    paused_ = paused;
-    idle_ = false;
-  }
-
-  void on_storage(TimeMs now, StorageResult result);
-  void on_time(TimeMs now);
-  std::optional<TimeMs> deadline() const { return host_.deadline(); }
-
-  // Moves everything on until both sides are quiet. `drain_broker` carries out the broker's
-  // effects.
-  void pump(TimeMs now, const std::function<void()>& drain_broker);
+  PersistStatistics statistics() const { return host_.statistics(); }
+  storage::StorageStatistics storage_statistics() const { return storage_.statistics(); }
 
  private:
-  bool deliver_inbound(TimeMs now);
-  bool carry_out_effects(TimeMs now);
-  void carry_out(TimeMs now, ClientEffect& effect);
+  Client& client() override { return host_.client(); }
+  bool carry_out_effects(TimeMs now) override;
   void carry_out(PersistEffect& effect);
-  void queue(const WireMessages& messages);
-  bool deliver_outbound(TimeMs now);
-  void disconnect();
 
-  Broker& broker_;
   storage::StorageEngine& storage_;
   PersistHost host_;
-  std::optional<ConnectionId> connection_;
-  WebSocketReader reader_;
-  std::deque<SharedBytes> inbound_;  // frames from the broker
-  Bytes outbound_;                   // frames for the broker
-  Bytes scratch_;
-  std::optional<TimeMs> deadline_;
-  bool idle_ = true;  // nothing has happened since pump()
-  bool disconnected_ = false;
-  bool paused_ = false;
   bool stopped_ = false;
 };
 

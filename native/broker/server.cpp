@@ -1,6 +1,5 @@
 #include "broker/server.hpp"
 
-#include <spdlog/spdlog.h>
 #include <sys/random.h>
 
 #include "broker/built_in_files.hpp"
@@ -24,9 +23,8 @@ Random random_from_system() {
 
 }  // namespace
 
-Server::Server(Options options, net::asio::io_context& main) : main_(main), timer_(main) {
-  common_.options = std::move(options);
-}
+Server::Server(Options options, net::asio::io_context& main)
+    : main_(main), common_(std::move(options)), timer_(main) {}
 
 Server::~Server() {
   for (const auto& shard : common_.shards) shard->stop_loop();
@@ -55,7 +53,7 @@ Status Server::start() {
   for (std::size_t i = 0; i < count; ++i) {
     common_.shards[i]->prepare(random_from_system(), i == 0 ? storage_.get() : nullptr);
   }
-  common_.ready = common_.options.no_persist;
+  common_.ready = common_.options.no_persist && !common_.options.has_system_account();
   for (const auto& shard : common_.shards) {
     threads_.emplace_back([&shard = *shard] { shard.run(); });
   }
@@ -120,7 +118,9 @@ Status Server::open_storage() {
   settings.archive_dir = options.archive_directory;
   settings.archive_interval_ms = options.archive_interval_ms;
   settings.backup_dir = options.backup_directory;
-  settings.log = [](std::string_view text) { spdlog::warn("storage: {}", text); };
+  settings.log = [](std::string_view text) {
+    log_line(LogLevel::warning, "storage", {{"event", text}});
+  };
   storage_ = std::make_unique<storage::StorageEngine>(
       std::move(settings), [&shard = *common_.shards.front()](StorageResult result) {
         shard.post([&shard, result = std::move(result)]() mutable {
@@ -134,7 +134,7 @@ Status Server::open_storage() {
 
 void Server::reload() {
   if (!common_.authenticator->required() && !common_.options.tls()) {
-    spdlog::info("SIGHUP: there is nothing to be read again");
+    log_line(LogLevel::info, "SIGHUP: there is nothing to be read again");
   }
   reload_authentication();
   reload_certificates();
@@ -143,20 +143,21 @@ void Server::reload() {
 void Server::reload_authentication() {
   if (!common_.authenticator->required()) return;
   if (const auto status = common_.authenticator->reload(); !status) {
-    spdlog::error("{}; what was read before stays in force", status.error().text);
+    log_line(LogLevel::error, "cannot read users and keys again; those read before stay in force",
+             {{"error", status.error().text}});
     return;
   }
-  spdlog::info("users and keys read again");
+  log_line(LogLevel::info, "users and keys read again");
 }
 
 void Server::reload_certificates() {
   if (!common_.options.tls()) return;
   if (const auto status = common_.certificates.load(); !status) {
-    spdlog::error("{}; the old certificate stays in use", status.error().text);
+    log_line(LogLevel::error, status.error().text + "; the old certificate stays in use");
     return;
   }
-  spdlog::info("TLS certificate read again, valid until {}",
-               common_.certificates.current()->valid_until());
+  log_line(LogLevel::info, "TLS certificate read again, valid until " +
+                               common_.certificates.current()->valid_until());
 }
 
 // ---- the end ----
@@ -187,7 +188,8 @@ void Server::stop_storage() {
   timer_.expires_after(storage_limit);
   timer_.async_wait([this](net::error_code error) {
     if (error || step_ != 1) return;
-    spdlog::warn("the storage takes long to finish; closing the connections meanwhile");
+    log_line(LogLevel::warning,
+             "the storage takes long to finish; closing the connections meanwhile");
     close_connections();
   });
 }

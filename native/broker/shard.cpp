@@ -1,8 +1,5 @@
 #include "broker/shard.hpp"
 
-#include <spdlog/spdlog.h>
-
-#include <mutex>
 #include <utility>
 
 namespace conat::server {
@@ -34,9 +31,11 @@ Shard::Shard(Common& common, ShardIndex index)
                                      .compression = common.options.compression},
             routes_),
       sign_ins_(
-          *common.authenticator, common.origins,
+          *common.authenticator, common.origins, common.options.token_cookies,
           [this](std::function<void()> task) { loop_.post(std::move(task)); },
-          [this](ConnectionId id, const auth::Outcome& outcome) { on_identified(id, outcome); }),
+          [this](const SignIns::Question& question, const auth::Outcome& outcome) {
+            on_identified(question, outcome);
+          }),
       timer_(loop_.context()),
       linger_ms_(usual_linger_ms) {
   routes_.set_server(http_);
@@ -69,16 +68,36 @@ void Shard::prepare(Random random, storage::StorageEngine* storage) {
   broker.rules = options.rules;
   broker_.emplace(std::move(broker), random.fork());
   outboxes_.resize(common_.shards.size());
+  if (index_ == 0) prepare_own_clients(random, storage);
+}
+
+void Shard::prepare_own_clients(Random& random, storage::StorageEngine* storage) {
+  const Options& options = common_.options;
   if (storage != nullptr) {
     PersistServerOptions persist;
     persist.server_id = options.id;
     persistence_.emplace(*broker_, *storage, std::move(persist), random.fork());
+    own_clients_.push_back(&*persistence_);
+  }
+  if (options.has_system_account()) {
+    SystemServiceOptions system;
+    system.id = options.id;
+    if (!options.cluster_name.empty()) system.cluster_name = options.cluster_name;
+    system.address = address_of(options, port());
+    SystemService::Hooks hooks;
+    hooks.describe = [this](auto done) { describe_connections(std::move(done)); };
+    hooks.disconnect = [this](std::vector<std::string> ids, std::function<void()> done) {
+      disconnect(std::move(ids), std::move(done));
+    };
+    system_service_.emplace(*broker_, common_.admission, std::move(system), std::move(hooks),
+                            random.fork());
+    own_clients_.push_back(&*system_service_);
   }
 }
 
 void Shard::run() {
   listener_.start([this](net::Socket socket) { accept(std::move(socket)); });
-  if (persistence_) persistence_->start(net::Loop::now());
+  for (InProcessClient* client : own_clients_) client->start(net::Loop::now());
   loop_.request_turn_end();
   loop_.run();
 }
@@ -130,12 +149,17 @@ void Shard::accept(net::Socket socket) {
 
 void Shard::open(net::UpgradedStream upgraded, const net::HttpRequest& request) {
   net::Stream& stream = *upgraded.stream;
-  const std::size_t count = common_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
+  common_.connections.fetch_add(1, std::memory_order_relaxed);
   Handshake handshake;
   handshake.address = stream.address();
-  handshake.identity = identity_of_new_connection(count);
+  Admission::Ticket ticket;
+  handshake.identity = sign_ins_.known_identity();
+  if (handshake.identity) {
+    handshake.identity = admit(stream.address(), std::move(*handshake.identity), ticket);
+  }
   const TimeMs now = net::Loop::now();
   const ConnectionId id = broker_->open(now, std::move(handshake));
+  tickets_.emplace(id, std::move(ticket));
   stream.set_owner(*this, id);
   sign_ins_.opened(id, request, stream.address(), stream.is_tls());
   if (upgraded.deflate) {
@@ -151,24 +175,46 @@ void Shard::open(net::UpgradedStream upgraded, const net::HttpRequest& request) 
   loop_.request_turn_end();
 }
 
-// Without authentication everybody is the same user. Nullopt: the broker is to ask.
-std::optional<Identity> Shard::identity_of_new_connection(std::size_t connections) const {
-  const Options& options = common_.options;
-  std::size_t limit = options.max_connections;
-  std::string whose = "connections";
-  if (options.max_connections_per_user != 0 && options.max_connections_per_user < limit) {
-    limit = options.max_connections_per_user;
-    whose = "connections of one user";
+// Counts a connection whose user is known, or turns it away: then the identity is the refusal.
+Identity Shard::admit(const std::string& address, Identity identity, Admission::Ticket& ticket) {
+  if (identity.refused()) {
+    log_refusal(LogLevel::info, "sign-in refused", address, Value(), identity.user);
+    return identity;
   }
-  if (connections <= limit) return sign_ins_.known_identity();
-  return refusal("Error: there is a limit of at most " + std::to_string(limit) + " " + whose, 429);
+  Admission::Verdict verdict = common_.admission.admit(identity.user);
+  if (verdict.ticket) {
+    ticket = std::move(*verdict.ticket);
+    return identity;
+  }
+  ++over_limit_;
+  log_refusal(LogLevel::warning, "too many connections", address, identity.user, verdict.refusal);
+  return Identity{std::move(verdict.refusal), {}, {}};
 }
 
-void Shard::on_identified(ConnectionId id, const auth::Outcome& outcome) {
+// Answers effect::Authenticate. A renewal is of a connection that is counted already.
+void Shard::on_identified(const SignIns::Question& question, const auth::Outcome& outcome) {
+  const ConnectionId id = question.connection;
+  const net::Stream* stream = connections_.find(id);
+  if (stream == nullptr) return;
+  sign_in_counters_.count(question.method, outcome.ok());
   const TimeMs now = net::Loop::now();
-  broker_->on_authenticated(now, id, identity_of(outcome, now));
+  Identity identity = identity_of(outcome, now);
+  if (!question.renewal) {
+    Admission::Ticket ticket;
+    tickets_.erase(id);  // of an earlier CONNECT on the same transport
+    identity = admit(stream->address(), std::move(identity), ticket);
+    tickets_.emplace(id, std::move(ticket));
+  }
+  broker_->on_authenticated(now, id, std::move(identity));
   drain_broker();
   loop_.request_turn_end();
+}
+
+// The transport is gone, or about to go.
+void Shard::forget(ConnectionId id) {
+  tickets_.erase(id);
+  sign_ins_.closed(id);
+  common_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Shard::on_stream_bytes(net::Stream& stream, std::span<std::uint8_t> bytes) {
@@ -216,8 +262,7 @@ void Shard::on_stream_closed(net::Stream& stream) {
   const ConnectionId id = stream.tag();
   const auto kept = connections_.extract(id);
   if (kept == nullptr) return;
-  common_.connections.fetch_sub(1, std::memory_order_relaxed);
-  sign_ins_.closed(id);
+  forget(id);
   broker_->on_closed(net::Loop::now(), id);
   drain_broker();
   loop_.request_turn_end();
@@ -241,14 +286,21 @@ void Shard::drain_broker() {
   }
 }
 
+InProcessClient* Shard::own_client(ConnectionId id) {
+  for (InProcessClient* client : own_clients_) {
+    if (client->owns(id)) return client;
+  }
+  return nullptr;
+}
+
 void Shard::carry_out(effect::Send& sending) {
   if (net::Stream* stream = connections_.find(sending.connection)) {
     if (stream->filter() != nullptr) {
       return send_compressed(*stream, sending.connection, sending.bytes);
     }
     stream->send(std::move(sending.bytes));
-  } else if (persistence_ && persistence_->owns(sending.connection)) {
-    persistence_->on_frames(std::move(sending.bytes));
+  } else if (InProcessClient* client = own_client(sending.connection)) {
+    client->on_frames(std::move(sending.bytes));
     loop_.request_turn_end();
   }
 }
@@ -262,19 +314,18 @@ void Shard::send_compressed(net::Stream& stream, ConnectionId id, const SharedBy
 }
 
 void Shard::carry_out(const effect::Close& closing) {
-  if (persistence_ && persistence_->owns(closing.connection)) {
+  if (InProcessClient* client = own_client(closing.connection)) {
     if (!closing_) {
-      spdlog::warn("shard {}: the persistence server's connection was closed: {}", index_,
-                   closing.reason);
+      log_line(LogLevel::warning, "one of the broker's own clients was disconnected",
+               {{"client", client->name()}, {"reason", close_reason_text(closing.reason)}});
     }
-    persistence_->on_disconnected();
+    client->on_disconnected();
     return loop_.request_turn_end();
   }
   const auto stream = connections_.extract(closing.connection);
   if (stream == nullptr) return;
-  sign_ins_.closed(closing.connection);
-  common_.connections.fetch_sub(1, std::memory_order_relaxed);
-  spdlog::debug("shard {}: connection {} closed: {}", index_, closing.connection, closing.reason);
+  forget(closing.connection);
+  log_close(closing);
   if (closing.flush) {
     stream->close(linger_ms_);
   } else {
@@ -293,8 +344,8 @@ void Shard::carry_out(const effect::PauseReading& pause) {
         read_rest_soon(pause.connection);
       }
     }
-  } else if (persistence_ && persistence_->owns(pause.connection)) {
-    persistence_->on_pause(pause.paused);
+  } else if (InProcessClient* client = own_client(pause.connection)) {
+    client->on_pause(pause.paused);
     loop_.request_turn_end();
   }
 }
@@ -302,9 +353,13 @@ void Shard::carry_out(const effect::PauseReading& pause) {
 // ---- turns, mail and time ----
 
 void Shard::end_turn() {
-  if (persistence_ && !closing_) {
-    persistence_->pump(net::Loop::now(), [this] { drain_broker(); });
-    common_.ready.store(persistence_->ready(), std::memory_order_relaxed);
+  if (!own_clients_.empty() && !closing_) {
+    bool ready = true;
+    for (InProcessClient* client : own_clients_) {
+      client->pump(net::Loop::now(), [this] { drain_broker(); });
+      ready = ready && client->ready();
+    }
+    common_.ready.store(ready, std::memory_order_relaxed);
   }
   send_mail();
   arm_timer();
@@ -355,7 +410,9 @@ void Shard::mailbox_emptied(ShardIndex to) {
 // The timer may be early, never late: it is set anew only for what is due before it.
 void Shard::arm_timer() {
   auto due = broker_->deadline();
-  if (persistence_ && !closing_) due = earlier(due, persistence_->deadline());
+  for (InProcessClient* client : own_clients_) {
+    if (!closing_) due = earlier(due, client->deadline());
+  }
   if (!due || (armed_ && *armed_ <= *due)) return;
   armed_ = due;
   timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(*due)));
@@ -369,9 +426,10 @@ void Shard::arm_timer() {
 void Shard::on_time() {
   const TimeMs now = net::Loop::now();
   broker_->on_time(now);
-  if (persistence_ && !closing_) {
-    const auto due = persistence_->deadline();
-    if (due && *due <= now) persistence_->on_time(now);
+  for (InProcessClient* client : own_clients_) {
+    if (closing_) break;
+    const auto due = client->deadline();
+    if (due && *due <= now) client->on_time(now);
   }
   drain_broker();
   loop_.request_turn_end();
@@ -381,45 +439,6 @@ void Shard::on_storage(StorageResult result) {
   if (!persistence_ || closing_) return;
   persistence_->on_storage(net::Loop::now(), std::move(result));
   loop_.request_turn_end();
-}
-
-// ---- metrics ----
-
-ShardMetrics Shard::metrics() const {
-  ShardMetrics metrics;
-  metrics.broker = broker_->counters();
-  metrics.loop = loop_.counters();
-  metrics.accepted = listener_.accepted();
-  metrics.refused = listener_.refused();
-  metrics.http_requests = http_.requests();
-  metrics.http_timeouts = http_.timeouts();
-  metrics.http_connections = http_.connections();
-  metrics.holds = holds_;
-  metrics.dropped_by_rate = dropped_by_rate_;
-  metrics.refused_by_rate = refused_by_rate_;
-  return metrics;
-}
-
-// Asks every shard on its own thread; the last one to answer sends all of it back.
-void Shard::collect_metrics(std::function<void(std::string)> done) {
-  struct Collection {
-    std::mutex mutex;
-    std::vector<ShardMetrics> shards;
-    std::size_t missing;
-    std::function<void(std::string)> done;
-  };
-  auto collection = std::make_shared<Collection>();
-  collection->shards.resize(common_.shards.size());
-  collection->missing = common_.shards.size();
-  collection->done = std::move(done);
-  for (const auto& shard : common_.shards) {
-    shard->post([this, collection, &shard = *shard] {
-      const std::lock_guard lock(collection->mutex);
-      collection->shards[shard.index_] = shard.metrics();
-      if (--collection->missing > 0) return;
-      post([collection] { collection->done(format_metrics(collection->shards)); });
-    });
-  }
 }
 
 // ---- the end ----

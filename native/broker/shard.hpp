@@ -10,15 +10,19 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "broker/admission.hpp"
 #include "broker/connection_table.hpp"
+#include "broker/log.hpp"
 #include "broker/mailbox.hpp"
 #include "broker/metrics.hpp"
 #include "broker/options.hpp"
 #include "broker/persistence.hpp"
 #include "broker/routes.hpp"
 #include "broker/sign_ins.hpp"
+#include "broker/system_service.hpp"
 #include "conat/broker/broker.hpp"
 #include "net/address_limiter.hpp"
 #include "net/listener.hpp"
@@ -29,13 +33,21 @@ class Shard;
 
 // What the shards of one process have in common.
 struct Common {
+  explicit Common(Options configured)
+      : options(std::move(configured)),
+        admission(options.max_connections, connections_per_user(options)) {}
+
   Options options;
+  Admission admission;
+  // For lines that peers can cause.
+  LogLimit slow_consumer_lines{20};
+  LogLimit refusal_lines{20};
   net::StaticFiles files;
   net::TlsCertificates certificates;
   net::AddressLimiter address_limiter;
   std::vector<std::unique_ptr<Shard>> shards;  // complete before the first one runs
   std::vector<Mailbox> mailboxes;              // [from * shards + to]
-  std::atomic<std::size_t> connections{0};
+  std::atomic<std::size_t> connections{0};     // WebSockets, signed in or not
   std::atomic<bool> ready{false};
   auth::OriginPolicy origins;
   std::unique_ptr<Authenticator> authenticator;  // set before the first shard is made
@@ -53,7 +65,8 @@ class Shard final : private net::StreamOwner {
   // ---- before run() ----
   net::error_code listen(const net::asio::ip::tcp::endpoint& endpoint);
   std::uint16_t port() const { return listener_.port(); }
-  // Makes the broker; the port must be known by now. `storage` only for the shard with persistence.
+  // Makes the broker; the port must be known by now. The first shard has the broker's own clients:
+  // the persistence server when there is a `storage`, and the system service.
   void prepare(Random random, storage::StorageEngine* storage);
 
   // Serves until stop_loop().
@@ -84,13 +97,25 @@ class Shard final : private net::StreamOwner {
   void read_compressed(net::Stream& stream, std::span<std::uint8_t> bytes);
   void read_rest_soon(ConnectionId id);
   void send_compressed(net::Stream& stream, ConnectionId id, const SharedBytes& bytes);
-  std::optional<Identity> identity_of_new_connection(std::size_t connections) const;
-  void on_identified(ConnectionId id, const auth::Outcome& outcome);
+  Identity admit(const std::string& address, Identity identity, Admission::Ticket& ticket);
+  void on_identified(const SignIns::Question& question, const auth::Outcome& outcome);
+  void forget(ConnectionId id);
+  void prepare_own_clients(Random& random, storage::StorageEngine* storage);
+  InProcessClient* own_client(ConnectionId id);
+  // Asks every shard on its own thread; `done` gets the answers in order, on this one's.
+  template <class Answer>
+  void ask_all_shards(std::function<Answer(Shard&)> ask,
+                      std::function<void(std::vector<Answer>)> done);
   void collect_metrics(std::function<void(std::string)> done);
+  void describe_connections(std::function<void(std::vector<ConnectionDescription>)> done);
+  void disconnect(std::vector<std::string> sids, std::function<void()> done);
 
   void drain_broker();
   void carry_out(effect::Send& effect);
   void carry_out(const effect::Close& effect);
+  void log_close(const effect::Close& effect);
+  void log_refusal(LogLevel level, std::string_view message, const std::string& address,
+                   const Value& user, const Value& refusal);
   void carry_out(const effect::PauseReading& effect);
   void end_turn();
   void send_mail();
@@ -107,8 +132,11 @@ class Shard final : private net::StreamOwner {
   net::HttpServer http_;
   std::optional<Broker> broker_;
   std::optional<Persistence> persistence_;
+  std::optional<SystemService> system_service_;
+  std::vector<InProcessClient*> own_clients_;  // those that are there
   ConnectionTable connections_;
   SignIns sign_ins_;
+  std::unordered_map<ConnectionId, Admission::Ticket> tickets_;  // of those signed in
   BrokerEffect effect_;
   net::CompressionPool compression_;
   // Have compressed input that could not be passed on while reads are held.
@@ -123,6 +151,8 @@ class Shard final : private net::StreamOwner {
   std::uint64_t holds_ = 0;
   std::uint64_t dropped_by_rate_ = 0;
   std::uint64_t refused_by_rate_ = 0;
+  std::uint64_t over_limit_ = 0;
+  SignInCounters sign_in_counters_;
 
   net::Timer timer_;
   std::optional<TimeMs> armed_;

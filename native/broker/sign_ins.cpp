@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "auth/cookies.hpp"
+#include "auth/credentials.hpp"
+
 namespace conat::server {
 namespace {
 
@@ -23,12 +26,42 @@ bool is_origin_of_this_machine(std::string_view origin) {
   return false;
 }
 
+SignInMethod method_of(const auth::Request& request, const std::vector<std::string>& cookies) {
+  if (auth::find_cookie(request, "sys")) return SignInMethod::system;
+  const Result<auth::Credentials> shown = auth::find_credentials(request, cookies);
+  if (!shown) return SignInMethod::token;  // malformed
+  switch (shown->kind) {
+    case auth::Credentials::Kind::none:
+      return SignInMethod::nothing;
+    case auth::Credentials::Kind::token:
+      return SignInMethod::token;
+    case auth::Credentials::Kind::password:
+      return SignInMethod::password;
+  }
+  return SignInMethod::nothing;
+}
+
 }  // namespace
 
-SignIns::SignIns(Authenticator& authenticator, const auth::OriginPolicy& origins, Post post,
-                 Answered answered)
+const char* sign_in_method_text(SignInMethod method) {
+  switch (method) {
+    case SignInMethod::nothing:
+      return "none";
+    case SignInMethod::system:
+      return "system";
+    case SignInMethod::token:
+      return "token";
+    case SignInMethod::password:
+      return "password";
+  }
+  return "";
+}
+
+SignIns::SignIns(Authenticator& authenticator, const auth::OriginPolicy& origins,
+                 const std::vector<std::string>& token_cookies, Post post, Answered answered)
     : authenticator_(authenticator),
       origins_(origins),
+      token_cookies_(token_cookies),
       post_(std::move(post)),
       answered_(std::move(answered)) {}
 
@@ -65,10 +98,11 @@ void SignIns::ask(effect::Authenticate question) {
   if (found == requests_.end()) return;  // has gone meanwhile
   auth::Request request = found->second;
   request.auth = std::move(question.auth);
-  authenticator_.identify(request, [post = post_, answered = answered_,
-                                    id = question.connection](auth::Outcome outcome) {
-    post([answered, id, outcome = std::move(outcome)] { answered(id, outcome); });
-  });
+  const Question asked{question.connection, question.renewal, method_of(request, token_cookies_)};
+  authenticator_.identify(
+      request, [post = post_, answered = answered_, asked](auth::Outcome outcome) {
+        post([answered, asked, outcome = std::move(outcome)] { answered(asked, outcome); });
+      });
 }
 
 }  // namespace conat::server

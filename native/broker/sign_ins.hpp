@@ -7,10 +7,13 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "auth/origin.hpp"
 #include "broker/authenticator.hpp"
+#include "broker/sign_in_counters.hpp"
 #include "conat/broker/broker.hpp"
 #include "net/http_message.hpp"
 
@@ -19,12 +22,17 @@ namespace conat::server {
 class SignIns {
  public:
   using Post = std::function<void(std::function<void()>)>;
-  using Answered = std::function<void(ConnectionId, const auth::Outcome&)>;
+  struct Question {
+    ConnectionId connection = 0;
+    bool renewal = false;
+    SignInMethod method = SignInMethod::nothing;
+  };
+  using Answered = std::function<void(const Question&, const auth::Outcome&)>;
 
-  // `authenticator` and `origins` outlive this. `post` runs a task on the shard's thread, from any;
-  // `answered` is called there.
-  SignIns(Authenticator& authenticator, const auth::OriginPolicy& origins, Post post,
-          Answered answered);
+  // All but the functions outlive this; `token_cookies` are names of cookies that may hold a token.
+  // `post` runs a task on the shard's thread, from any; `answered` is called there.
+  SignIns(Authenticator& authenticator, const auth::OriginPolicy& origins,
+          const std::vector<std::string>& token_cookies, Post post, Answered answered);
 
   // Whether a page of this origin may connect. Without authentication those of this machine may.
   bool allows_origin(const net::HttpRequest& request, bool secure) const;
@@ -40,6 +48,7 @@ class SignIns {
  private:
   Authenticator& authenticator_;
   const auth::OriginPolicy& origins_;
+  const std::vector<std::string>& token_cookies_;
   Post post_;
   Answered answered_;
   std::unordered_map<ConnectionId, auth::Request> requests_;

@@ -40,7 +40,8 @@ StorageEngine::StorageEngine(Options options, OnResult on_result)
   options_.threads = std::max(1u, options_.threads);
   for (unsigned i = 0; i < options_.threads; ++i) {
     shards_.push_back(std::make_unique<StorageShard>(
-        options_, [this](StorageResult result) { on_result_(std::move(result)); }, queued_bytes_));
+        options_, [this](StorageResult result) { on_result_(std::move(result)); }, queued_bytes_,
+        counters_));
   }
 }
 
@@ -85,6 +86,12 @@ void StorageEngine::close(StreamId stream) {
     by_stream_.erase(stream);
   }
   shard->close(stream);
+}
+
+StorageStatistics StorageEngine::statistics() const {
+  StorageStatistics statistics = counters_.read();
+  statistics.queued_bytes = queued_bytes_.load(std::memory_order_relaxed);
+  return statistics;
 }
 
 void StorageEngine::stop() {

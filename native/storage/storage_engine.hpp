@@ -19,6 +19,7 @@
 
 #include "conat/stream/persist_server.hpp"
 #include "storage/storage_options.hpp"
+#include "storage/storage_statistics.hpp"
 
 namespace conat::storage {
 
@@ -46,6 +47,9 @@ class StorageEngine {
   // What was submitted before is finished; then the file is closed. Not answered.
   void close(StreamId stream);
 
+  // What was done since the start. Any thread.
+  StorageStatistics statistics() const;
+
   // Finishes what is queued, closes all streams, ends the threads. Later calls are ignored.
   void stop();
 
@@ -55,6 +59,7 @@ class StorageEngine {
   Options options_;
   OnResult on_result_;
   std::atomic<std::size_t> queued_bytes_{0};
+  StorageCounters counters_;
   std::vector<std::unique_ptr<StorageShard>> shards_;
   std::mutex mutex_;  // of the following
   std::unordered_map<StreamId, StorageShard*> by_stream_;

@@ -23,10 +23,11 @@ TimeMs monotonic_now() {
 
 StorageShard::StorageShard(const StorageOptions& options,
                            std::function<void(StorageResult)> on_result,
-                           std::atomic<std::size_t>& queued_bytes)
+                           std::atomic<std::size_t>& queued_bytes, StorageCounters& counters)
     : options_(options),
       on_result_(std::move(on_result)),
       queued_bytes_(queued_bytes),
+      counters_(counters),
       thread_([this] { run(); }) {
   pthread_setname_np(thread_.native_handle(), "conat-storage");
 }
@@ -183,6 +184,7 @@ void StorageShard::open_stream(Entry& entry, const persist_effect::OpenStream& r
     auto live = LiveStream::open(options_, request);
     if (live.ok()) {
       entry.live = std::move(*live);
+      counters_.stream_opened();
       open_paths_[entry.path] = &entry;
       result.needs_enforcement = entry.live->needs_enforcement();
     } else {
@@ -198,7 +200,10 @@ void StorageShard::run_group(Entry& entry) {
   std::size_t consumed = 0;
   StorageResult result;
   if (entry.live) {
+    const auto begin = Clock::now();
     result = entry.live->run(requests, consumed);
+    counters_.count_group(consumed);
+    if (!result.changes.empty()) counters_.count_commit(Clock::now() - begin);
   } else {
     result.stream = entry.id;
     for (const StorageRequest& request : requests) {
@@ -218,6 +223,7 @@ void StorageShard::run_group(Entry& entry) {
 }
 
 void StorageShard::refuse(Entry& entry, const std::vector<std::uint64_t>& tokens) {
+  counters_.count_refused(tokens.size());
   StorageResult result;
   result.stream = entry.id;
   for (const std::uint64_t token : tokens) {
@@ -238,6 +244,7 @@ void StorageShard::close_stream(Entry& entry) {
   if (!entry.live) return;
   entry.live->close();
   entry.live.reset();
+  counters_.stream_closed();
   open_paths_.erase(entry.path);
 }
 

@@ -24,14 +24,15 @@
 #include "conat/stream/persist_server.hpp"
 #include "storage/live_stream.hpp"
 #include "storage/storage_options.hpp"
+#include "storage/storage_statistics.hpp"
 
 namespace conat::storage {
 
 class StorageShard {
  public:
-  // Both options and counter (of all shards) outlive the shard.
+  // Options and counters (of all shards) outlive the shard.
   StorageShard(const StorageOptions& options, std::function<void(StorageResult)> on_result,
-               std::atomic<std::size_t>& queued_bytes);
+               std::atomic<std::size_t>& queued_bytes, StorageCounters& counters);
   ~StorageShard();
 
   void open(const persist_effect::OpenStream& request);
@@ -76,6 +77,7 @@ class StorageShard {
   const StorageOptions& options_;
   std::function<void(StorageResult)> on_result_;
   std::atomic<std::size_t>& queued_bytes_;
+  StorageCounters& counters_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -24,6 +24,31 @@ ServerSessionOptions session_options(const BrokerOptions& options) {
   return session;
 }
 
+CloseReason close_reason(SessionEnd end) {
+  switch (end) {
+    case SessionEnd::none:
+      return CloseReason::transport_lost;
+    case SessionEnd::peer_closed:
+    case SessionEnd::by_owner:
+      return CloseReason::peer_closed;
+    case SessionEnd::web_socket_error:
+      return CloseReason::web_socket_error;
+    case SessionEnd::too_big:
+      return CloseReason::too_big;
+    case SessionEnd::malformed_packet:
+      return CloseReason::malformed_packet;
+    case SessionEnd::keep_alive:
+      return CloseReason::keep_alive;
+    case SessionEnd::no_connect:
+      return CloseReason::no_connect;
+    case SessionEnd::refused:
+      return CloseReason::refused;
+    case SessionEnd::expired:
+      return CloseReason::expired;
+  }
+  return CloseReason::transport_lost;
+}
+
 }  // namespace
 
 Broker::Broker(BrokerOptions options, Random random)
@@ -55,6 +80,13 @@ void Broker::on_authenticated(TimeMs now, ConnectionId connection, Identity iden
 void Broker::on_time(TimeMs now) { impl_->on_time(now); }
 std::optional<TimeMs> Broker::deadline() const { return impl_->deadline(); }
 void Broker::shut_down(TimeMs now) { impl_->shut_down(now); }
+std::vector<ConnectionDescription> Broker::describe_connections() const {
+  return impl_->describe_connections();
+}
+std::size_t Broker::disconnect(TimeMs now, const std::vector<std::string>& sids) {
+  return impl_->disconnect(now, sids);
+}
+std::uint64_t Broker::queued_bytes() const { return impl_->queued_bytes(); }
 bool Broker::next(BrokerEffect& effect) { return impl_->next(effect); }
 const BrokerCounters& Broker::counters() const { return impl_->counters(); }
 
@@ -105,6 +137,7 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
         break;
       case ServerSession::Step::connected:
         head->encoding = connection.session.encoding();
+        connection.signed_in(now);
         if (connection.identity.refused()) ++counters_.refused_users;
         break;
       case ServerSession::Step::event:
@@ -149,7 +182,11 @@ void Broker::Impl::charge(TimeMs now, ConnectionId id, Connection& connection,
 }
 
 void Broker::Impl::on_closed(TimeMs now, ConnectionId id) {
-  if (ConnectionHead* head = connections_.find(id)) drop(now, id, *head);
+  ConnectionHead* head = connections_.find(id);
+  if (head == nullptr) return;
+  ++counters_.closes[static_cast<std::size_t>(CloseReason::transport_lost)];
+  counters_.dropped_bytes_closed += head->queued_bytes;
+  drop(now, id, *head);
 }
 
 void Broker::Impl::on_written(TimeMs now, ConnectionId id, std::size_t bytes) {
@@ -191,9 +228,10 @@ void Broker::Impl::flush_output(ConnectionId id, ConnectionHead& head) {
 }
 
 // Marks a connection to be cut off as soon as nothing is going on.
-void Broker::Impl::overflow(ConnectionId id, ConnectionHead& head) {
+void Broker::Impl::overflow(ConnectionId id, ConnectionHead& head, std::string_view subject) {
   if (head.overflowed || head.in_process) return;
   head.overflowed = true;
+  head.connection->overflow_subject = subject;
   overflowed_.push_back(id);
 }
 
@@ -204,9 +242,9 @@ void Broker::Impl::settle(TimeMs now) {
     ConnectionHead* head = connections_.find(id);
     if (head == nullptr) continue;
     ++counters_.slow_consumers;
+    counters_.dropped_bytes_slow_consumer += head->queued_bytes;
     head->connection->session.close(WebSocketCloseCode::try_again_later, output_);
-    flush_output(id, *head);
-    effects_.close(id, "slow-consumer", false);
+    close_transport(id, *head, CloseReason::slow_consumer, false);
     drop(now, id, *head);
   }
 }
@@ -219,7 +257,7 @@ void Broker::Impl::finish_session(TimeMs now, ConnectionId id, ConnectionHead& h
   }
   if (end == SessionEnd::keep_alive) ++counters_.keep_alive_closes;
   if (end == SessionEnd::expired) ++counters_.expired_users;
-  effects_.close(id, session_end_text(end), true);
+  close_transport(id, head, close_reason(end), true);
   drop(now, id, head);
 }
 
@@ -306,8 +344,7 @@ void Broker::Impl::shut_down(TimeMs now) {
   shut_down_ = true;  // siblings need not be told what has gone
   connections_.for_each([&](ConnectionId id, ConnectionHead& head) {
     head.connection->session.close(WebSocketCloseCode::going_away, output_);
-    flush_output(id, head);
-    effects_.close(id, "shutdown", true);
+    close_transport(id, head, CloseReason::shutdown, true);
     drop(now, id, head);
   });
   overflowed_.clear();

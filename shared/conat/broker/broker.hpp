@@ -24,6 +24,7 @@
 // bytes and may cross threads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -74,6 +75,29 @@ struct Handshake {
   bool in_process = false;
 };
 
+// Why a connection was closed.
+enum class CloseReason : std::uint8_t {
+#define CONAT_CLOSE_REASON(name, text) name,
+#include "conat/broker/close_reasons.def"
+#undef CONAT_CLOSE_REASON
+};
+inline constexpr std::size_t close_reason_count = 0
+#define CONAT_CLOSE_REASON(name, text) +1
+#include "conat/broker/close_reasons.def"
+#undef CONAT_CLOSE_REASON
+    ;
+// For logs and metrics; a string literal.
+const char* close_reason_text(CloseReason reason);
+
+// Whose connection it was, for the log.
+struct CloseDetails {
+  std::string sid;  // empty: not signed in
+  Value user;
+  std::string address;
+  std::uint64_t queued_bytes = 0;  // that it had not taken
+  std::string subject;  // slow consumer: of the message that was too much, when it was one
+};
+
 namespace effect {
 // Bytes of the WebSocket stream for a connection; write them in this order.
 struct Send {
@@ -84,8 +108,9 @@ struct Send {
 // on_closed are no longer expected for it.
 struct Close {
   ConnectionId connection;
-  const char* reason;  // for the log and the metrics: "slow-consumer", "keep-alive", ...
-  bool flush;          // false: drop what is queued
+  CloseReason reason = CloseReason::transport_lost;
+  bool flush = true;                            // false: drop what is queued
+  std::unique_ptr<const CloseDetails> details;  // never null
 };
 // Stop or resume reading from a connection (back pressure on publishers).
 struct PauseReading {
@@ -115,6 +140,7 @@ struct BrokerCounters {
   std::uint64_t messages_received = 0;  // publishes
   std::uint64_t bytes_received = 0;     // payload bytes of the publishes' tails
   std::uint64_t deliveries = 0;
+  std::uint64_t bytes_delivered = 0;  // framed
   std::uint64_t subscriptions = 0;
   std::uint64_t malformed_events = 0;
   std::uint64_t malformed_packets = 0;
@@ -125,8 +151,35 @@ struct BrokerCounters {
   std::uint64_t expired_users = 0;    // connections closed because their identity had expired
   std::uint64_t renewals = 0;         // identities that were renewed
   std::uint64_t failed_renewals = 0;  // renewals that were refused
+  std::uint64_t permission_errors = 0;
+  std::uint64_t reading_pauses = 0;  // times a publisher was held up
+  std::array<std::uint64_t, close_reason_count> closes{};
+  // Deliveries that could not be made: not expressible in the reader's encoding; the reader had
+  // gone while the message was on its way from another shard.
+  std::uint64_t drops_unconvertible = 0;
+  std::uint64_t drops_gone = 0;
+  // What had been sent to connections and was not taken by them when they were closed.
+  std::uint64_t dropped_bytes_slow_consumer = 0;
+  std::uint64_t dropped_bytes_closed = 0;
   std::uint64_t match_cache_hits = 0;
   std::uint64_t match_cache_misses = 0;
+};
+
+struct TrafficCount {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+};
+
+// A client that is signed in, for administrators. The broker's own clients are not shown.
+struct ConnectionDescription {
+  std::string sid;  // of Socket.IO
+  Value user;
+  std::string address;
+  TrafficCount sent;      // messages that it published, and their payloads
+  TrafficCount received;  // what it says that it has received (event `stats`)
+  std::size_t subscriptions = 0;
+  TimeMs connected_at = 0;  // signed in
+  TimeMs active_at = 0;     // its last event
 };
 
 class Broker {
@@ -155,6 +208,14 @@ class Broker {
   std::optional<TimeMs> deadline() const;
   // Closes every connection with 1001 (no Socket.IO disconnect, so that clients come back).
   void shut_down(TimeMs now);
+
+  // ---- administration; each looks at every connection ----
+  std::vector<ConnectionDescription> describe_connections() const;
+  // Tells those clients to go (Socket.IO's DISCONNECT: they do not come back by themselves) and
+  // closes them. Returns how many there were.
+  std::size_t disconnect(TimeMs now, const std::vector<std::string>& sids);
+  // What was sent to connections and not written yet.
+  std::uint64_t queued_bytes() const;
 
   // Moves the next effect out; false when there is none. Drain it after each on_... call or batch.
   bool next(BrokerEffect& effect);

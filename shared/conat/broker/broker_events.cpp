@@ -105,6 +105,7 @@ Value Broker::Impl::malformed() {
 // Tells a client by an event of its own what it may not do; returns the same for its ack.
 Value Broker::Impl::refuse(ConnectionId id, ConnectionHead& head, bool publishing,
                            std::string_view subject) {
+  ++counters_.permission_errors;
   std::string message = "permission denied ";
   message += publishing ? "publishing to '" : "subscribing to '";
   message.append(subject).append("' from ");

@@ -63,7 +63,7 @@ void Broker::Impl::sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Id
   connection.authorization =
       Authorization(connection.identity.user, connection.identity.rights, options_.rules);
   connection.failed_renewals = 0;
-  connection.active_at = now;
+  connection.signed_in(now);
   connection.session.set_expiry(connection.identity.expires_at);
   if (connection.session.on_authenticated(now, random_, connection.identity.user, output_)) {
     head.encoding = connection.session.encoding();

@@ -45,6 +45,9 @@ class Broker::Impl {
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
   void shut_down(TimeMs now);
+  std::vector<ConnectionDescription> describe_connections();
+  std::size_t disconnect(TimeMs now, const std::vector<std::string>& sids);
+  std::uint64_t queued_bytes();
   bool next(BrokerEffect& effect) { return effects_.next(effect); }
   const BrokerCounters& counters();
 
@@ -88,7 +91,8 @@ class Broker::Impl {
   void take_off(TimeMs now, ConnectionId id, ConnectionHead& head, std::size_t bytes);
   void charge(TimeMs now, ConnectionId id, Connection& connection, std::uint64_t messages,
               std::uint64_t bytes);
-  void overflow(ConnectionId id, ConnectionHead& head);
+  void overflow(ConnectionId id, ConnectionHead& head, std::string_view subject = {});
+  void close_transport(ConnectionId id, ConnectionHead& head, CloseReason reason, bool flush);
   void settle(TimeMs now);
   void finish_session(TimeMs now, ConnectionId id, ConnectionHead& head);
   void drop(TimeMs now, ConnectionId id, ConnectionHead& head);

@@ -129,6 +129,7 @@ void Broker::Impl::let_go(TimeMs now, const std::vector<peer::Sender>& senders) 
 }
 
 void Broker::Impl::stop_reading(ConnectionId id) {
+  ++counters_.reading_pauses;
   pause(id, *connections_.at(id).connection, Connection::held_up);
 }
 

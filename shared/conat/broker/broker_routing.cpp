@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "conat/broker/broker_impl.hpp"
+#include "conat/wire/payload_size.hpp"
 
 namespace conat {
 
@@ -38,7 +39,7 @@ void Broker::Impl::on_publish(TimeMs now, ConnectionId id, ConnectionHead& head,
     delivery.tail_bytes += attachment.size();
   }
   ++connection.received.messages;
-  connection.received.bytes += delivery.tail_bytes;
+  connection.received.bytes += payload_size(publish->tail);
   ++counters_.messages_received;
   counters_.bytes_received += delivery.tail_bytes;
   const std::uint64_t count = route(delivery, patterns);
@@ -109,9 +110,8 @@ bool Broker::Impl::deliver(Delivery& delivery, ConnectionId member) {
   if (frame.empty() && !make_frame(delivery, head.encoding)) return false;
   delivery.fed_others |= head.queued_bytes < keep_up_bytes_ && delivery.now >= head.behind_until;
   head.queued_bytes += frame.size();
-  head.sent_bytes += delivery.tail_bytes;
-  ++head.sent_messages;
   ++counters_.deliveries;
+  counters_.bytes_delivered += frame.size();
   if (head.queued_bytes > high_water_bytes_) note_full(delivery, member, head);
   effects_.send(member, frame);
   return true;
@@ -123,6 +123,7 @@ bool Broker::Impl::make_frame(Delivery& delivery, PacketEncoding encoding) {
   Result<SharedBytes> frame =
       frame_delivery(encoding, delivery.pattern->text, delivery.subject, *delivery.tail);
   delivery.failed[index] = !frame;
+  if (!frame) ++counters_.drops_unconvertible;
   if (frame) delivery.frames[index] = std::move(*frame);
   return frame.ok();
 }
@@ -132,7 +133,7 @@ void Broker::Impl::note_full(Delivery& delivery, ConnectionId member, Connection
     delivery.own_fullest = member;
     return;
   }
-  if (head.queued_bytes > options_.max_queue_bytes) overflow(member, head);
+  if (head.queued_bytes > options_.max_queue_bytes) overflow(member, head, delivery.subject);
   if (head.overflowed || head.stuck || head.queued_bytes <= delivery.fullest_bytes) return;
   delivery.fullest = member;
   delivery.fullest_bytes = head.queued_bytes;
@@ -219,7 +220,10 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
   prepare_chunks(delivery);
   for (const peer::Group id : forwarded.groups) {
     const InterestGroup* group = interest_.find_group(id);
-    if (group == nullptr) continue;  // gone while the message was on its way
+    if (group == nullptr) {  // gone while the message was on its way
+      ++counters_.drops_gone;
+      continue;
+    }
     if (group->pattern != delivery.pattern) set_pattern(delivery, *group->pattern);
     const GroupChoice choice = choose(delivery, *group, true);
     if (choice.member != 0) deliver(delivery, choice.member);

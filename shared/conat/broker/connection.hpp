@@ -18,11 +18,6 @@
 
 namespace conat {
 
-struct TrafficCount {
-  std::uint64_t messages = 0;
-  std::uint64_t bytes = 0;
-};
-
 // What the shell has been asked about a connection and not answered yet.
 enum class Question : std::uint8_t { none, sign_in, renewal };
 
@@ -46,6 +41,13 @@ struct Connection {
     session.set_expiry(identity.expires_at);
   }
 
+  // What is counted begins with each CONNECT.
+  void signed_in(TimeMs now) {
+    connected_at = active_at = now;
+    received = {};
+    reported = {};
+  }
+
   const std::string address;
   const bool in_process;
   Identity identity;  // while `asks`: what counts only from the sign-in on
@@ -67,12 +69,11 @@ struct Connection {
   RateMeter rate_meter;
   TimeMs reading_due = never;  // when it has credit again
   std::uint8_t pauses = 0;
+  std::string overflow_subject;  // of the message that was too much
 };
 
 struct ConnectionHead {
   std::uint64_t queued_bytes = 0;   // handed to the shell and not yet written
-  std::uint64_t sent_bytes = 0;     // of deliveries
-  std::uint64_t sent_messages = 0;  // deliveries
   std::uint64_t written_bytes = 0;  // taken by the transport
   TimeMs behind_until = 0;          // before, it does not count as one that keeps up
   std::uint32_t generation = 0;     // changes with every connection that uses this place

@@ -13,16 +13,17 @@ namespace conat {
 class EffectQueue {
  public:
   void send(ConnectionId connection, SharedBytes bytes) {
-    items_.push_back({connection, std::move(bytes), nullptr, Kind::send, false});
+    items_.push_back({connection, std::move(bytes), Kind::send, false});
   }
-  void close(ConnectionId connection, const char* reason, bool flush) {
-    items_.push_back({connection, {}, reason, Kind::close, flush});
+  void close(effect::Close closing) {
+    items_.push_back({closings_.size(), {}, Kind::close, false});
+    closings_.push_back(std::move(closing));
   }
   void pause_reading(ConnectionId connection, bool paused) {
-    items_.push_back({connection, {}, nullptr, Kind::pause, paused});
+    items_.push_back({connection, {}, Kind::pause, paused});
   }
   void authenticate(ConnectionId connection, Value auth, bool renewal) {
-    items_.push_back({questions_.size(), {}, nullptr, Kind::authenticate, false});
+    items_.push_back({questions_.size(), {}, Kind::authenticate, false});
     questions_.push_back({connection, std::move(auth), renewal});
   }
   void to_peer(ShardIndex shard, PeerMessage message) {
@@ -54,7 +55,7 @@ class EffectQueue {
         effect = effect::Send{item.connection, std::move(item.bytes)};
         break;
       case Kind::close:
-        effect = effect::Close{item.connection, item.reason, item.flag};
+        effect = std::move(closings_[static_cast<std::size_t>(item.connection)]);
         break;
       case Kind::pause:
         effect = effect::PauseReading{item.connection, item.flag};
@@ -78,9 +79,9 @@ class EffectQueue {
  private:
   enum class Kind : std::uint8_t { send, close, pause, peer, authenticate };
   struct Item {
-    std::uint64_t connection;  // peer, authenticate: the place in messages_, questions_
+    // peer, close, authenticate: the place in messages_, closings_, questions_
+    std::uint64_t connection;
     SharedBytes bytes;
-    const char* reason;
     Kind kind;
     bool flag;
   };
@@ -89,7 +90,7 @@ class EffectQueue {
   static constexpr std::size_t kKeptItems = 16'384;
 
   void put(ShardIndex shard, PeerMessage message) {
-    items_.push_back({messages_.size(), {}, nullptr, Kind::peer, false});
+    items_.push_back({messages_.size(), {}, Kind::peer, false});
     messages_.push_back({shard, std::move(message)});
   }
 
@@ -97,9 +98,11 @@ class EffectQueue {
     items_.clear();
     messages_.clear();
     questions_.clear();
+    closings_.clear();
     head_ = 0;
     if (items_.capacity() > kKeptItems) std::vector<Item>().swap(items_);
     if (messages_.capacity() > kKeptItems) std::vector<effect::ToPeer>().swap(messages_);
+    if (closings_.capacity() > kKeptItems) std::vector<effect::Close>().swap(closings_);
     if (questions_.capacity() > kKeptItems) std::vector<effect::Authenticate>().swap(questions_);
   }
 
@@ -107,6 +110,7 @@ class EffectQueue {
   std::size_t head_ = 0;
   std::vector<effect::ToPeer> messages_;
   std::vector<effect::Authenticate> questions_;
+  std::vector<effect::Close> closings_;
   std::vector<std::size_t> open_blocks_;  // by shard: the place in messages_, or kNone
 };
 

@@ -1,8 +1,10 @@
 #include "conat/fabric/persist_host.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "conat/socket/sockets.hpp"
@@ -44,6 +46,11 @@ class PersistHost::Impl {
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
   bool next(TimeMs now, PersistHostEffect& effect);
+  PersistStatistics statistics() const {
+    PersistStatistics statistics = statistics_;
+    statistics.sockets = connected_.size();
+    return statistics;
+  }
 
  private:
   void listen(TimeMs now);
@@ -68,6 +75,7 @@ class PersistHost::Impl {
   void write(TimeMs now, persist_effect::Write& effect);
   void respond(TimeMs now, persist_effect::Respond& effect);
   void lose_who(TimeMs now);
+  void count(const Headers& request);
 
   PersistServerOptions options_;
   Client client_;
@@ -80,6 +88,8 @@ class PersistHost::Impl {
   std::optional<TimeMs> listen_at_;
   // Batches of getAll whose arrival is awaited, by the probe sent behind them.
   std::unordered_map<CallId, std::uint64_t> flows_;
+  PersistStatistics statistics_;  // but for the sockets
+  std::unordered_set<SocketId> connected_;
 };
 
 // ---- listening ----
@@ -173,11 +183,14 @@ bool PersistHost::Impl::route(TimeMs now, PersistEffect& effect) {
 }
 
 void PersistHost::Impl::handle(TimeMs now, socket_effect::Connected& effect) {
+  connected_.insert(effect.socket);
   server_.on_connected(now, effect.socket, effect.subject);
 }
 
 void PersistHost::Impl::handle(TimeMs now, socket_effect::StateChanged& effect) {
-  if (effect.state == SocketState::closed) server_.on_closed(now, effect.socket);
+  if (effect.state != SocketState::closed) return;
+  connected_.erase(effect.socket);
+  server_.on_closed(now, effect.socket);
 }
 
 void PersistHost::Impl::handle(TimeMs now, socket_effect::Data& effect) {
@@ -185,7 +198,15 @@ void PersistHost::Impl::handle(TimeMs now, socket_effect::Data& effect) {
 }
 
 void PersistHost::Impl::handle(TimeMs now, socket_effect::Request& effect) {
+  count(effect.data.headers);
   server_.on_request(now, effect.socket, effect.reply_subject, std::move(effect.data));
+}
+
+void PersistHost::Impl::count(const Headers& request) {
+  const auto& commands = PersistStatistics::commands;
+  const std::string_view command = request.text("cmd").value_or(std::string_view{});
+  const auto found = std::find(commands.begin(), commands.end() - 1, command);
+  ++statistics_.requests[static_cast<std::size_t>(found - commands.begin())];
 }
 
 void PersistHost::Impl::write(TimeMs now, persist_effect::Write& effect) {
@@ -196,6 +217,7 @@ void PersistHost::Impl::write(TimeMs now, persist_effect::Write& effect) {
 }
 
 void PersistHost::Impl::respond(TimeMs now, persist_effect::Respond& effect) {
+  if (effect.data.headers.has("error")) ++statistics_.failed;
   sockets_.respond(now, effect.reply_subject, effect.data);
   if (effect.flow == 0) return;
   Result<CallId> call = sockets_.probe(now, effect.socket);
@@ -263,5 +285,6 @@ void PersistHost::on_storage(TimeMs now, StorageResult result) {
 void PersistHost::on_time(TimeMs now) { impl_->on_time(now); }
 std::optional<TimeMs> PersistHost::deadline() const { return impl_->deadline(); }
 bool PersistHost::next(TimeMs now, PersistHostEffect& effect) { return impl_->next(now, effect); }
+PersistStatistics PersistHost::statistics() const { return impl_->statistics(); }
 
 }  // namespace conat

@@ -5,8 +5,11 @@
 // Thread safety: none, one thread.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <variant>
 
 #include "conat/client/client.hpp"
@@ -16,6 +19,17 @@ namespace conat {
 
 // Transport effects of its client, and storage work (OpenStream, Submit, CloseStream).
 using PersistHostEffect = std::variant<ClientEffect, PersistEffect>;
+
+// Counted since the start, for /metrics.
+struct PersistStatistics {
+  // What a request may ask for; the last name stands for everything else.
+  static constexpr std::array<std::string_view, 11> commands = {
+      "set",  "setMany",   "get",        "getAll",   "delete", "config",
+      "keys", "inventory", "changefeed", "serverId", "other"};
+  std::array<std::uint64_t, commands.size()> requests{};  // by command
+  std::uint64_t failed = 0;                               // requests answered with an error
+  std::size_t sockets = 0;                                // connected now
+};
 
 class PersistHost {
  public:
@@ -32,6 +46,7 @@ class PersistHost {
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
   bool next(TimeMs now, PersistHostEffect& effect);
+  PersistStatistics statistics() const;
 
  private:
   class Impl;

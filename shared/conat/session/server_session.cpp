@@ -290,6 +290,12 @@ void ServerSession::close(WebSocketCloseCode code, Output& output) {
   if (state_ != State::closed) finish(SessionEnd::by_owner, code, output);
 }
 
+void ServerSession::disconnect(Output& output) {
+  if (state_ == State::closed) return;
+  if (!sid().empty()) send(encode_disconnect(encoding()), output);
+  finish(SessionEnd::by_owner, WebSocketCloseCode::no_status, output);
+}
+
 void ServerSession::finish(SessionEnd end, WebSocketCloseCode code, Output& output) {
   state_ = State::closed;
   end_ = end;

@@ -98,6 +98,9 @@ class ServerSession {
   TimeMs deadline() const { return std::min({heartbeat_at_, state_at_, expires_at_}); }
   // Ends the session with a WebSocket close frame.
   void close(WebSocketCloseCode code, Output& output);
+  // Tells a connected client to go by Socket.IO's DISCONNECT, so that it does not come back by
+  // itself, and ends the session.
+  void disconnect(Output& output);
   // The caller does not read from the transport for a while. Pings go on, since the client leaves
   // without them, but no pong is missed.
   void reading_paused() { reading_ = false; }
@@ -110,6 +113,10 @@ class ServerSession {
   PacketEncoding encoding() const { return packets_.encoding().value_or(PacketEncoding::text); }
   // Of the main namespace; empty while not connected.
   std::string_view sid() const;
+  // The same, also after the end; empty when it was never connected.
+  std::string_view last_sid() const {
+    return sid_[0] == 0 ? std::string_view{} : std::string_view(sid_.data(), sid_.size());
+  }
   bool info_acknowledged() const { return info_acknowledged_; }
   SessionEnd end() const { return end_; }
 

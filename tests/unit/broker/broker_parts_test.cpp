@@ -79,7 +79,7 @@ TEST_CASE("effects come out in order", "[broker][parts]") {
     queue.to_peer(2, peer::InterestSync{7});
     queue.pause_reading(3, true);
     queue.to_peer(4, peer::SenderClosed{8});
-    queue.close(5, "why", true);
+    queue.close({5, CloseReason::keep_alive, true, std::make_unique<CloseDetails>()});
     REQUIRE(queue.next(effect));
     CHECK(std::get<effect::Send>(effect).connection == 1);
     CHECK(std::get<effect::Send>(effect).bytes.data() == bytes.data());
@@ -91,7 +91,10 @@ TEST_CASE("effects come out in order", "[broker][parts]") {
     REQUIRE(queue.next(effect));
     CHECK(std::get<peer::SenderClosed>(std::get<effect::ToPeer>(effect).message).sender == 8);
     REQUIRE(queue.next(effect));
+    CHECK(std::get<effect::Close>(effect).connection == 5);
+    CHECK(std::get<effect::Close>(effect).reason == CloseReason::keep_alive);
     CHECK(std::get<effect::Close>(effect).flush);
+    CHECK(std::get<effect::Close>(effect).details != nullptr);
     CHECK_FALSE(queue.next(effect));
   }
 }

@@ -76,6 +76,7 @@ class TestClient {
   bool reading_paused = false;
   std::optional<WebSocketCloseCode> close_code;
   std::string close_reason;
+  CloseDetails close_details;
   bool flushed = false;
   std::uint64_t unwritten = 0;
   std::uint64_t received_bytes = 0;
@@ -186,7 +187,8 @@ class World {
       TestClient& to = client_of(closed->connection);
       REQUIRE(to.open);
       to.open = false;
-      to.close_reason = closed->reason;
+      to.close_reason = close_reason_text(closed->reason);
+      to.close_details = *closed->details;
       to.flushed = closed->flush;
     } else if (auto* pause = std::get_if<effect::PauseReading>(&effect)) {
       TestClient& to = client_of(pause->connection);
