@@ -207,10 +207,12 @@ std::size_t Broker::Impl::max_message_bytes(ConnectionId id) {
 
 void Broker::Impl::take_off(TimeMs now, ConnectionId id, ConnectionHead& head, std::size_t bytes) {
   head.queued_bytes -= std::min<std::uint64_t>(bytes, head.queued_bytes);
-  if (head.congested && head.queued_bytes < low_water_bytes_) {
+  // One that took a large message is to keep up again; one that was behind, to be well below.
+  const std::uint64_t low = head.behind ? low_water_bytes_ : keep_up_bytes_ / 2;
+  if (head.congested && head.queued_bytes < low) {
     head.congested = false;
     head.stuck = false;
-    head.behind_until = now + kBehindMs;
+    if (std::exchange(head.behind, false)) head.behind_until = now + kBehindMs;
     let_go(now, congestion_.release(id));
   }
 }

@@ -66,7 +66,10 @@ class Broker::Impl {
     const InterestPattern* pattern = nullptr;
     std::array<SharedBytes, 2> frames;
     std::array<bool, 2> failed{};
-    // For back pressure: whether a taker keeps up, and the fullest one above the high-water mark.
+    // For back pressure: from how many waiting bytes on a taker is looked at, how many takers there
+    // are, whether one keeps up, and the fullest one above the mark.
+    std::uint64_t mark = 0;
+    std::uint32_t takers = 0;
     bool fed_others = false;
     ConnectionId fullest = 0;
     std::uint64_t fullest_bytes = 0;
@@ -141,6 +144,8 @@ class Broker::Impl {
   bool deliver(Delivery& delivery, ConnectionId member);
   bool make_frame(Delivery& delivery, PacketEncoding encoding);
   void note_full(Delivery& delivery, ConnectionId member, ConnectionHead& head);
+  std::uint64_t mark_for(std::size_t tail_bytes) const;
+  void judge(Delivery& delivery) const;
   GroupChoice choose(Delivery& delivery, const InterestGroup& group, bool here_only);
   GroupChoice choose_at_random(const InterestGroup& group, ConnectionId excluded, bool here_only);
   GroupChoice choose_for_chunk(Delivery& delivery, const InterestGroup& group, bool here_only);

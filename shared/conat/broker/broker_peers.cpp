@@ -84,6 +84,7 @@ void Broker::Impl::press_back(const Delivery& delivery) {
   const ConnectionId reader = own ? delivery.own_fullest : delivery.fullest;
   ConnectionHead& head = connections_.at(reader);
   head.congested = true;
+  if (head.queued_bytes > high_water_bytes_) head.behind = true;
   if (congestion_.hold(delivery.now, reader, head.written_bytes, delivery.sender, own)) {
     hold_sender(delivery.now, delivery.sender, own ? peer::HoldKind::firm : peer::HoldKind::fair);
   }

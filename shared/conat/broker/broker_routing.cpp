@@ -42,7 +42,9 @@ void Broker::Impl::on_publish(TimeMs now, ConnectionId id, ConnectionHead& head,
   connection.received.bytes += payload_size(publish->tail);
   ++counters_.messages_received;
   counters_.bytes_received += delivery.tail_bytes;
+  delivery.mark = mark_for(delivery.tail_bytes);
   const std::uint64_t count = route(delivery, patterns);
+  judge(delivery);
   if (packet.ack_id) send(id, head, frame_count_ack(head.encoding, *packet.ack_id, count));
   if (head.known_sender) holds_.published(id, delivery.tail_bytes, delivery.fed_others);
   if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(delivery);
@@ -63,6 +65,7 @@ std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern*
         if (choice.remote != nullptr) {
           forward_groups_[choice.remote->shard].push_back(choice.remote->group);
           forwarded = true;
+          ++delivery.takers;
           ++taken;
           continue;
         }
@@ -109,10 +112,11 @@ bool Broker::Impl::deliver(Delivery& delivery, ConnectionId member) {
   const SharedBytes& frame = delivery.frames[static_cast<std::size_t>(head.encoding)];
   if (frame.empty() && !make_frame(delivery, head.encoding)) return false;
   delivery.fed_others |= head.queued_bytes < keep_up_bytes_ && delivery.now >= head.behind_until;
+  ++delivery.takers;
   head.queued_bytes += frame.size();
   ++counters_.deliveries;
   counters_.bytes_delivered += frame.size();
-  if (head.queued_bytes > high_water_bytes_) note_full(delivery, member, head);
+  if (head.queued_bytes > delivery.mark) note_full(delivery, member, head);
   effects_.send(member, frame);
   return true;
 }
@@ -128,9 +132,23 @@ bool Broker::Impl::make_frame(Delivery& delivery, PacketEncoding encoding) {
   return frame.ok();
 }
 
+// A large message fills a queue by itself: its takers are looked at early.
+std::uint64_t Broker::Impl::mark_for(std::size_t tail_bytes) const {
+  const std::uint64_t large_bytes = high_water_bytes_ / 4;
+  return tail_bytes >= large_bytes ? large_bytes : high_water_bytes_;
+}
+
+// The only taker of a large message sets the pace of the next one, however well it keeps up: that
+// delays nobody else, and what the broker holds of a transfer stays at a chunk or two.
+void Broker::Impl::judge(Delivery& delivery) const {
+  if (delivery.mark != high_water_bytes_ && delivery.takers == 1 && delivery.fullest != 0) {
+    delivery.fed_others = false;
+  }
+}
+
 void Broker::Impl::note_full(Delivery& delivery, ConnectionId member, ConnectionHead& head) {
   if (head.in_process) {
-    delivery.own_fullest = member;
+    if (head.queued_bytes > high_water_bytes_) delivery.own_fullest = member;
     return;
   }
   if (head.queued_bytes > options_.max_queue_bytes) overflow(member, head, delivery.subject);
@@ -217,6 +235,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
   delivery.sender = forwarded.sender;
   delivery.tail_bytes = tail.elements.size();
   for (const ByteView attachment : tail.attachments) delivery.tail_bytes += attachment.size();
+  delivery.mark = mark_for(delivery.tail_bytes);
   prepare_chunks(delivery);
   for (const peer::Group id : forwarded.groups) {
     const InterestGroup* group = interest_.find_group(id);
@@ -229,6 +248,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
     if (choice.member != 0) deliver(delivery, choice.member);
   }
   finish_chunks(delivery);
+  judge(delivery);
   if (!remote_senders_.empty() && delivery.fed_others) {
     const auto sender = remote_senders_.find(forwarded.sender);
     if (sender != remote_senders_.end()) sender->second.fed_others = true;

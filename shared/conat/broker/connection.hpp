@@ -80,7 +80,8 @@ struct ConnectionHead {
   PacketEncoding encoding = PacketEncoding::text;
   bool in_process = false;      // one of the broker's own clients: never cut off
   bool overflowed = false;      // is to be cut off as a slow consumer
-  bool congested = false;       // above the high-water mark, and not below the low one since
+  bool congested = false;       // asked to hold senders, and not below the low-water mark since
+  bool behind = false;          // congested, and above the high-water mark at some time since
   bool stuck = false;           // congested and taking nothing: it holds nobody up
   bool known_sender = false;    // was asked to be held up before
   bool known_to_peers = false;  // siblings keep something of it that SenderClosed ends

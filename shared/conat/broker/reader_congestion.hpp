@@ -28,7 +28,9 @@ class ReaderCongestion {
  public:
   using Reader = std::uint64_t;
   using Sender = std::uint64_t;
-  static constexpr std::int64_t progress_check_ms = 250;
+  // Long enough for a program that decodes a large message, or waits for a processor, to look
+  // alive: without a hold it would be cut off at its bound before it reads on.
+  static constexpr std::int64_t progress_check_ms = 2000;
 
   struct Checked {
     std::vector<Sender> released;  // senders that no reader holds any more

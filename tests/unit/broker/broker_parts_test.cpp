@@ -245,25 +245,26 @@ TEST_CASE("routes of chunks are bounded for each sender", "[broker][parts]") {
 
 TEST_CASE("congested readers", "[broker][parts]") {
   ReaderCongestion congestion;
+  constexpr TimeMs kCheck = ReaderCongestion::progress_check_ms;
   std::uint64_t written = 0;
   const auto written_of = [&](std::uint64_t) { return written; };
   CHECK(congestion.hold(0, 1, 0, 100, false));
   CHECK(congestion.hold(0, 1, 0, 101, false));
   CHECK(congestion.hold(0, 2, 0, 100, false));
-  CHECK(congestion.deadline() == 250);
+  CHECK(congestion.deadline() == kCheck);
   CHECK(congestion.release(2).empty());  // reader 1 still holds sender 100
   written = 5;
-  CHECK(congestion.check(250, written_of).released.empty());
-  CHECK(congestion.deadline() == 500);
+  CHECK(congestion.check(kCheck, written_of).released.empty());
+  CHECK(congestion.deadline() == 2 * kCheck);
   SECTION("it takes nothing") {
-    auto checked = congestion.check(500, written_of);
+    auto checked = congestion.check(2 * kCheck, written_of);
     std::sort(checked.released.begin(), checked.released.end());
     CHECK(checked.released == Ids{100, 101});
     CHECK(checked.stuck == Ids{1});
-    CHECK_FALSE(congestion.hold(510, 1, 5, 100, false));
+    CHECK_FALSE(congestion.hold(2 * kCheck + 10, 1, 5, 100, false));
     CHECK_FALSE(congestion.deadline().has_value());
     CHECK(congestion.release(1).empty());
-    CHECK(congestion.hold(520, 1, 5, 100, false));  // it had caught up
+    CHECK(congestion.hold(2 * kCheck + 20, 1, 5, 100, false));  // it had caught up
   }
   SECTION("it catches up") {
     CHECK(congestion.release(1).size() == 2);

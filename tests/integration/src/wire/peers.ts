@@ -164,7 +164,7 @@ class ConatPeer implements Peer {
   }
 
   async publish(subject: string, { raw, headers, encoding }: Outgoing): Promise<number> {
-    return (await this.client.publish(subject, undefined, { raw, headers, encoding, timeout: 120_000 })).count;
+    return (await this.client.publish(subject, undefined, { raw, headers, encoding, timeout: 200_000 })).count;
   }
 
   send(subject: string, { raw, headers, encoding }: Outgoing): void {
