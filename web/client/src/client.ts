@@ -1,7 +1,8 @@
 // The client: one connection, everything that goes over it, and the events of both.
 import { Calls } from "./calls.js";
 import { DataEncoding, decodeBytes, encodeShared } from "./codec.js";
-import { DkvStores, type DKV, type DKVOptions } from "./dkv/index.js";
+import type { DKO, DKOOptions } from "./dko/index.js";
+import type { DKV, DKVOptions } from "./dkv/index.js";
 import { Emitter } from "./emitter.js";
 import { closed, ConatError, timedOut } from "./errors.js";
 import {
@@ -13,6 +14,7 @@ import { platform } from "./platform.js";
 import { callService, callServices, serve } from "./services.js";
 import { SocketNamespace, Sockets } from "./socket/index.js";
 import { Subscription } from "./subscription.js";
+import { SyncStores, type SyncNamespace } from "./sync/index.js";
 import { SubscriptionTable } from "./subscriptions.js";
 import { defaults, timeoutOf } from "./timeouts.js";
 import { Bench, show } from "./tools.js";
@@ -55,11 +57,12 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   /** TCP-like streams over this client: `socket.listen(subject)` and `socket.connect(subject)`. */
   readonly socket: SocketNamespace;
   /** The synchronized data structures, which are also methods of the client. */
-  readonly sync: { readonly dkv: <T = unknown>(options: DKVOptions<T>) => Promise<DKV<T>> };
+  readonly sync: SyncNamespace;
 
   readonly #driver: Driver;
   readonly #subscriptions: SubscriptionTable;
-  readonly #stores: DkvStores;
+  /** @internal */
+  readonly stores: SyncStores;
   readonly #sockets: Sockets;
   readonly #publishes = new Calls<PublishResult>();
   readonly #requests = new Calls<Message>();
@@ -86,10 +89,10 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     this.#driver = driver;
     this.id = driver.fabric.id();
     this.#subscriptions = new SubscriptionTable(driver);
-    this.#stores = new DkvStores(this, driver);
+    this.stores = new SyncStores(this, driver);
     this.#sockets = new Sockets(driver, this, options.bigint ?? false);
     this.socket = new SocketNamespace(this.#sockets);
-    this.sync = { dkv: (storeOptions) => this.dkv(storeOptions) };
+    this.sync = this.stores.namespace();
     this.conn = this.#connection();
     this.#stopWaking = platform().onNetwork({
       back: () => {
@@ -154,7 +157,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     if (this.#references > 0) return;
     this.#onClose();
     this.#stopWaking();
-    this.#stores.close();
+    this.stores.close();
     this.#sockets.close();
     // Pending publishes and responds are often awaited by nobody: their end must not be an unhandled rejection.
     this.#publishes.finish({ bytes: 0, count: 0 });
@@ -406,8 +409,15 @@ export class Client extends Emitter<ClientEvents> implements Responder {
    * @throws ConatError 403, 429; other failures are retried for ever.
    */
   async dkv<T = unknown>(options: DKVOptions<T>): Promise<DKV<T>> {
-    this.#assertOpen();
-    return this.#stores.open(options);
+    return this.stores.dkv(options);
+  }
+
+  /**
+   * Opens a key-value store of objects, each field of which is stored by itself.
+   * @throws ConatError 403, 429; other failures are retried for ever.
+   */
+  async dko<T extends object = Record<string, unknown>>(options: DKOOptions): Promise<DKO<T>> {
+    return this.stores.dko<T>(options);
   }
 
   /**
@@ -559,7 +569,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
         return this.#onInfo(reader);
       default:
         if (kind >= Kind.socketConnected) this.#sockets.onRecord(kind, reader);
-        else this.#stores.onRecord(kind, reader);
+        else this.stores.onRecord(kind, reader);
     }
   }
 

@@ -28,6 +28,8 @@ export {
   DKV, type BuiltInMerge, type DKVEvents, type DKVOptions, type MergeFunction, type MergeInput, type SetOptions,
   type StreamConfig,
 } from "./dkv/index.js";
+export { DKO, type DKOEvents, type DKOOptions, type FieldPath } from "./dko/index.js";
+export type { SyncNamespace } from "./sync/index.js";
 export {
   ClientSocket, ServerSocket, SocketServer, SocketRequest, SOCKET_HEADER_CMD, type SocketCommand,
   type SocketConnectOptions, type SocketEvents, type SocketListenOptions, type SocketOptions, type SocketServerEvents,
