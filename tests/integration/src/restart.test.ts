@@ -153,6 +153,8 @@ it("clients that are there before the broker; another broker takes its place on 
     await until("everybody listens", subscribed, 60_000);
 
     await first.end("SIGKILL");
+    // What is under way when a connection is lost rejects; what is published afterwards waits.
+    await until("everybody has noticed", () => clients.every(({ state }) => state === "disconnected"), 60_000);
     const waiting = clients.map((client, i) => client.publish("early.y", 1000 + i, { timeout: 120_000 }));
     await second.start();
     assert.deepEqual((await Promise.all(waiting)).map(({ bytes }) => bytes), clients.map(() => 3));

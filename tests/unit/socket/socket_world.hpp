@@ -27,6 +27,7 @@ class SocketWorld {
     std::vector<socket_effect::ServerNeeded> needed;
     std::vector<SocketId> drained;
     std::vector<SocketId> ended;
+    std::vector<CallId> delivered;  // requests for many replies that have reached the other side
     std::vector<Message> raw;  // to the client's own subscriptions, outside of any socket
   };
 
@@ -179,6 +180,9 @@ class SocketWorld {
   }
   void take(std::size_t node, socket_effect::ServerNeeded& e) { logs[node].needed.push_back(e); }
   void take(std::size_t node, socket_effect::Drained& e) { logs[node].drained.push_back(e.socket); }
+  void take(std::size_t node, socket_effect::RequestDelivered& e) {
+    logs[node].delivered.push_back(e.call);
+  }
   void take(std::size_t node, socket_effect::Ended& e) { logs[node].ended.push_back(e.socket); }
 };
 

@@ -129,6 +129,7 @@ TEST_CASE("a request may have many replies, fail by timeout, or be cancelled") {
   REQUIRE(world.until([&] { return world.logs[0].replies[call].size() == 3; }));
   CHECK_FALSE(world.logs[0].replies[call][1].last);
   CHECK(world.logs[0].replies[call][2].last);
+  CHECK(world.logs[0].delivered == std::vector<CallId>{call});
 
   RequestOptions hasty;
   hasty.timeout_ms = 100;
