@@ -28,7 +28,7 @@ class SocketWorld {
     std::vector<SocketId> drained;
     std::vector<SocketId> ended;
     std::vector<CallId> delivered;  // requests for many replies that have reached the other side
-    std::vector<Message> raw;  // to the client's own subscriptions, outside of any socket
+    std::vector<Message> raw;       // to the client's own subscriptions, outside of any socket
   };
 
   explicit SocketWorld(std::size_t clients = 2, WorldOptions options = quiet())
