@@ -63,7 +63,7 @@ class ServiceNode {
   ServiceHost host_;
 };
 
-struct Fixture {
+struct ServiceWorld {
   void ask(std::string_view subject, Value request) {
     world.publish_raw(0, subject, std::move(request),
                       Value(Value::Map{{"CN-Reply", Value("answers")}}));
@@ -92,7 +92,7 @@ Value call(std::string_view name, Value::Array arguments = {}) {
 }  // namespace
 
 TEST_CASE("requests come out as calls, and answers go back") {
-  Fixture fixture;
+  ServiceWorld fixture;
   fixture.world.subscribe_raw(0, "answers");
   fixture.ask("sys.all", call("stats"));
   CHECK(fixture.answer() == R"(["stats",[],0])");
@@ -107,7 +107,7 @@ TEST_CASE("requests come out as calls, and answers go back") {
 }
 
 TEST_CASE("what is no call is answered with an error, and no request not at all") {
-  Fixture fixture;
+  ServiceWorld fixture;
   fixture.world.subscribe_raw(0, "answers");
   const std::vector<Value> malformed = {Value(),
                                         Value(5),
@@ -129,7 +129,7 @@ TEST_CASE("what is no call is answered with an error, and no request not at all"
 }
 
 TEST_CASE("calls that are not answered are bounded, answers may come in any order") {
-  Fixture fixture;
+  ServiceWorld fixture;
   fixture.world.subscribe_raw(0, "answers");
   fixture.node.answers = false;
   for (std::size_t i = 0; i < ServiceHost::max_open_calls; ++i) {
@@ -151,7 +151,7 @@ TEST_CASE("calls that are not answered are bounded, answers may come in any orde
 }
 
 TEST_CASE("the service is back after the broker was replaced") {
-  Fixture fixture;
+  ServiceWorld fixture;
   fixture.world.world.restart_broker();
   REQUIRE(fixture.world.until([&] { return fixture.node.host().ready(); }));
   fixture.world.subscribe_raw(0, "answers");
