@@ -276,6 +276,7 @@ void Shard::drain_broker() {
       carry_out(*sending);
     } else if (auto* mail = std::get_if<effect::ToPeer>(&effect_)) {
       outboxes_[mail->shard].messages.push_back(std::move(mail->message));
+      loop_.request_turn_end();  // that is when it is sent, whatever caused it
     } else if (const auto* closing = std::get_if<effect::Close>(&effect_)) {
       carry_out(*closing);
     } else if (const auto* pause = std::get_if<effect::PauseReading>(&effect_)) {

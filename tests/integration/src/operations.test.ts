@@ -185,7 +185,7 @@ describe("the log", () => {
   // A broker that has cut off a slow consumer and refused a connection; ended.
   async function eventful(...options: string[]): Promise<string[]> {
     const broker = await Broker.start(
-      "--shards", "1", "--no-persist", "--max-payload", "100000", "--max-queue", "1000000", "--max-connections-per-user", "2", ...options,
+      "--shards", "2", "--no-persist", "--max-payload", "100000", "--max-queue", "1000000", "--max-connections-per-user", "2", ...options,
     );
     const slow = await Reader.subscribe(broker.address, subject, "q");
     const { socket } = await signIn(broker.address);

@@ -113,3 +113,19 @@ it("a publisher whose only reader is slow is slowed down, and nothing is lost", 
   reader.close();
   socket.disconnect();
 });
+
+it("large messages wait for their reader alone, on whatever shard it is", { timeout: 120_000 }, async () => {
+  const large = Buffer.alloc(500_000, "x"); // each sets the pace of the next one
+  const readers = await Promise.all(Array.from({ length: 8 }, (_, n) => Reader.subscribe(broker.address, `large.${n}`, "q")));
+  const begin = performance.now();
+  for (let round = 1; round <= 5; round++) {
+    for (const [n, reader] of readers.entries()) {
+      assert.deepEqual(await publish(publisher, `large.${n}`, large), { count: 1 });
+      await until("it has come", () => reader.received === round);
+    }
+  }
+  // A hold that nobody ends is over after 2 s: half of the readers with one each would take 40 s.
+  const taken = performance.now() - begin;
+  assert.ok(taken < 20_000, `${Math.round(taken)} ms`);
+  for (const reader of readers) reader.close();
+});

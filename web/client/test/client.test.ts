@@ -410,6 +410,8 @@ describe("requests and services", () => {
       assert.ok(answer.headers?.["error"] !== undefined || Number.isNaN(answer.data) || answer.data === null);
     }
     service.close();
+    // Closing does not wait: the caller's broker may not have heard of it yet.
+    while (await client.interest("arithmetic")) continue;
     await assert.rejects(remote.add(1, 2), { code: 503 });
   });
 
