@@ -9,6 +9,7 @@ import { after, before, describe, it } from "node:test";
 import { io, type Socket } from "socket.io-client";
 import * as msgpackParser from "socket.io-msgpack-parser";
 import { Broker } from "./broker.js";
+import { ownKinds } from "./wire/peers.js";
 
 type Ack = { count?: number; status?: string; error?: string; code?: number };
 type Permission = { message: string; type: "pub" | "sub"; subject: string };
@@ -335,6 +336,46 @@ for (const [parserName, parser] of Object.entries({ default: undefined, msgpack:
       assert.deepEqual(await wrong({ auth: { username: "A", password: "x" } }), { error: "authentication failed: wrong name or password", code: 401 });
       assert.deepEqual(await wrong({ extraHeaders: { cookie: "sys=wrong" } }), { error: "authentication failed: wrong system password", code: 401 });
     });
+  });
+}
+
+// What the broker says is checked above; here, what the clients make of it.
+for (const kind of ownKinds) {
+  describe(`the protocol's rules, ${kind.name}`, () => {
+    let broker: Broker;
+    before(async () => (broker = await Broker.start("--config", file("conatd.toml", authentication))));
+    after(() => broker.stop());
+    const failureOf = (attempt: Promise<unknown>): Promise<(Error & { code?: unknown }) | undefined> =>
+      attempt.then(() => undefined, (error: Error & { code?: unknown }) => error);
+
+    for (const letter of letters) {
+      const mayAll = letter === "H" || letter === "S";
+      const user = JSON.stringify(nameOf(letter));
+
+      it(`${user} publishes and subscribes`, { timeout: 120_000 }, async () => {
+        const peer = await kind.open(broker.address, letter === "S" ? { systemPassword: password } : letter === "G" ? {} : { token: tokenOf(letter) });
+        for (const [subject, allowed] of Object.entries(publishing)) {
+          const failure = await failureOf(peer.publish(subject, { raw: Buffer.from([0xc0]) }));
+          assert.equal(failure === undefined, mayAll || allowed.includes(letter), `${subject}: ${failure}`);
+          if (failure === undefined) continue;
+          assert.equal(failure.code, 403);
+          assert.ok(failure.message.endsWith(`permission denied publishing to '${subject}' from ${user}`), failure.message);
+        }
+        const added: string[] = [];
+        for (const [pattern, allowed] of Object.entries(subscribing)) {
+          const failure = await failureOf(peer.subscribe(pattern, "q"));
+          assert.equal(failure === undefined, mayAll || allowed.includes(letter), `${pattern}: ${failure}`);
+          if (failure === undefined) {
+            added.push(pattern);
+            continue;
+          }
+          assert.equal(failure.code, 403);
+          assert.ok(failure.message.endsWith(`permission denied subscribing to '${pattern}' from ${user}`), failure.message);
+        }
+        assert.deepEqual([...(await peer.subscriptions())].sort(), added.filter((pattern) => !pattern.startsWith("_INBOX.")).sort());
+        peer.close();
+      });
+    }
   });
 }
 

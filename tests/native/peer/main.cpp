@@ -137,6 +137,8 @@ class Peer {
     ClientSettings settings;
     settings.address = text(request, "address");
     if (text(request, "packets") == "text") settings.encoding = PacketEncoding::text;
+    if (request.find("token") != nullptr) settings.auth = object("token", text(request, "token"));
+    settings.system_password = text(request, "systemPassword");
     settings.reconnection_delay = Milliseconds(20);
     settings.reconnection_delay_max = Milliseconds(100);
     auto client = connect(loop_, settings);

@@ -9,8 +9,6 @@ using namespace conat::test;
 
 namespace {
 
-PacketEncoding any_encoding() { return GENERATE(PacketEncoding::text, PacketEncoding::msgpack); }
-
 std::uint64_t closes(const Broker& broker, CloseReason reason) {
   return broker.counters().closes[static_cast<std::size_t>(reason)];
 }

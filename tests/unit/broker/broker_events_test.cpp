@@ -5,12 +5,6 @@
 using namespace conat;
 using namespace conat::test;
 
-namespace {
-
-PacketEncoding any_encoding() { return GENERATE(PacketEncoding::text, PacketEncoding::msgpack); }
-
-}  // namespace
-
 TEST_CASE("malformed events are answered with an error, and the connection stays", "[broker]") {
   World world;
   const auto client = world.client(any_encoding());

@@ -6,8 +6,6 @@ using namespace conat::test;
 
 namespace {
 
-PacketEncoding any_encoding() { return GENERATE(PacketEncoding::text, PacketEncoding::msgpack); }
-
 Handshake unknown() { return {"127.0.0.1", std::nullopt, false}; }
 
 Identity account(std::string_view id, std::optional<TimeMs> expires_at = std::nullopt) {

@@ -12,10 +12,6 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-PacketEncoding any_encoding() { return GENERATE(PacketEncoding::text, PacketEncoding::msgpack); }
-
-Value count(int n) { return Value(Value::Map{{"count", Value(n)}}); }
-
 std::unique_ptr<TestClient> connected(World& world,
                                       PacketEncoding encoding = PacketEncoding::text) {
   auto client = world.client(encoding);

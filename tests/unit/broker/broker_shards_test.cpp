@@ -10,9 +10,6 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-PacketEncoding any_encoding() { return GENERATE(PacketEncoding::text, PacketEncoding::msgpack); }
-
-Value count(int n) { return Value(Value::Map{{"count", Value(n)}}); }
 Value added() { return json(R"({"status":"added"})"); }
 
 BrokerOptions shards(ShardIndex n) {

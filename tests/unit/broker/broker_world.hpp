@@ -24,6 +24,13 @@ inline Value json(std::string_view text) {
   return std::move(*value);
 }
 
+// Runs the rest of the test once with each.
+inline PacketEncoding any_encoding() {
+  return GENERATE(PacketEncoding::text, PacketEncoding::msgpack);
+}
+
+inline Value count(int n) { return Value(Value::Map{{"count", Value(n)}}); }
+
 // What a client got, decoded.
 struct Packet {
   PacketKind kind;

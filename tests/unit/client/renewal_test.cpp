@@ -16,7 +16,7 @@ ClientOptions renewing() {
 Value token(const char* text) { return Value(Value::Map{{"token", Value(text)}}); }
 
 // Signs in as a user whose identity lasts `expires_ms`.
-void sign_in(ScriptedServer& server, std::int64_t expires_ms) {
+void sign_in_for(ScriptedServer& server, std::int64_t expires_ms) {
   server.connect();
   server.emit("info",
               Value(Value::Map{{"max_payload", Value(8'000'000)},
@@ -56,7 +56,7 @@ TEST_CASE("after three quarters of its time an identity is renewed, again and ag
   const auto encoding = GENERATE(PacketEncoding::text, PacketEncoding::msgpack);
   ScriptedServer server(encoding, renewing());
   server.client.connect(server.now);
-  sign_in(server, 100'000);
+  sign_in_for(server, 100'000);
   for (int round = 0; round < 3; ++round) {
     const TimeMs start = server.now;
     live(server, start + 74'999);
@@ -115,7 +115,7 @@ TEST_CASE("clients do not renew at the same moment") {
 TEST_CASE("a renewal that fails is tried again, ever later") {
   ScriptedServer server(PacketEncoding::msgpack, renewing());
   server.client.connect(server.now);
-  sign_in(server, 1'000'000);
+  sign_in_for(server, 1'000'000);
   live(server, server.now + 850'001);
   REQUIRE(asked(server));
   SECTION("because the shell has no token") { server.client.renewal_failed(server.now); }
@@ -138,7 +138,7 @@ TEST_CASE("a renewal that fails is tried again, ever later") {
 TEST_CASE("an unanswered renewal is tried again") {
   ScriptedServer server(PacketEncoding::msgpack, renewing());
   server.client.connect(server.now);
-  sign_in(server, 100'000);
+  sign_in_for(server, 100'000);
   live(server, server.now + 85'001);
   REQUIRE(asked(server));
   server.client.renew_auth(server.now, token("a"));
@@ -151,7 +151,7 @@ TEST_CASE("an unanswered renewal is tried again") {
 TEST_CASE("renewal belongs to its connection") {
   ScriptedServer server(PacketEncoding::msgpack, renewing());
   server.client.connect(server.now);
-  sign_in(server, 10'000);
+  sign_in_for(server, 10'000);
   server.wait(8501);
   REQUIRE(asked(server));
   server.cut();
@@ -171,7 +171,7 @@ TEST_CASE("renewal belongs to its connection") {
 TEST_CASE("who cannot make fresh authentication data is not asked for any") {
   ScriptedServer server(PacketEncoding::msgpack);
   server.client.connect(server.now);
-  sign_in(server, 1000);
+  sign_in_for(server, 1000);
   server.wait(20'000);
   CHECK_FALSE(asked(server));
 }

@@ -2,8 +2,8 @@
 // receivers make of pieces that are wrong.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connect, type Client } from "conat-client";
 import { Broker } from "../broker.js";
+import { ownKinds, type Peer } from "./peers.js";
 import { RawConnection } from "./raw.js";
 import { SocketIoClient, variants, type Delivery } from "./socketio.js";
 
@@ -85,73 +85,70 @@ describe("the broker", () => {
   });
 });
 
-describe("conat-client", () => {
-  for (const packetEncoding of ["msgpack", "text"] as const) {
-    describe(`${packetEncoding} packets`, () => {
-      let client: Client;
-      before(async () => {
-        client = connect({ address: single.address, noCache: true, packetEncoding });
-        await client.waitUntilReady({ timeout: 30_000 });
-      });
-      after(() => client.close());
+for (const kind of ownKinds) {
+  describe(kind.name, () => {
+    let peer: Peer;
+    before(async () => (peer = await kind.open(single.address)));
+    after(() => peer.close());
 
-      it("cuts at max_payload - 100000, with one id, seq from 0, done and headers on the last", { timeout: 180_000 }, async () => {
-        const reader = await SocketIoClient.open(variants[0]!, single.address);
-        const deliveries = await reader.subscribe("cut");
-        const size = 900_000;
-        for (const [length, sizes] of [[size, [size]], [size + 1, [size, 1]], [2 * size + 5, [size, size, 5]]] as const) {
-          const raw = Buffer.alloc(length, 7);
-          assert.deepEqual(await client.publish("cut", undefined, { raw, headers: { h: 1 } }), { bytes: length, count: 1 });
-          const parts = await deliveries.take(sizes.length);
-          assert.deepEqual(parts.map(({ data }) => data[4].length), [...sizes]);
-          assert.deepEqual(parts.map(({ data }) => data[1]), sizes.map((_, i) => i));
-          assert.deepEqual(parts.map(({ data }) => data[2]), sizes.map((_, i) => (i + 1 === sizes.length ? 1 : 0)));
-          assert.equal(new Set(parts.map(({ data }) => data[0])).size, 1);
-          assert.match(parts[0]!.data[0], /^[A-Za-z0-9_-]{10}$/);
-          assert.deepEqual(parts.map(({ data }) => data[5]), sizes.map((_, i) => (i + 1 === sizes.length ? { h: 1 } : undefined)));
-        }
-        reader.close();
-      });
-
-      it("takes the greatest count of the chunks' acknowledgements", { timeout: 180_000 }, async () => {
-        const raw = Buffer.alloc(1_900_000);
-        assert.deepEqual(await client.publish("nobody.there", undefined, { raw }), { bytes: raw.length, count: 0 });
-        const one = await client.subscribe("some.body");
-        assert.deepEqual(await client.publish("some.body", undefined, { raw }), { bytes: raw.length, count: 1 });
-        one.close();
-      });
-
-      it("puts chunks together for each message, also interleaved, and discards what has a gap", { timeout: 180_000 }, async () => {
-        const sender = await SocketIoClient.open(variants[1]!, single.address);
-        const subscription = await client.subscribe("pieces.*");
-        const send = (id: string, seq: number, done: number, text: string, headers?: unknown): void =>
-          sender.emit("publish", chunk("pieces.x", id, seq, done, text, headers));
-        send("a", 0, 0, '["a');
-        send("b", 0, 0, '["b');
-        send("gap", 0, 0, "[");
-        send("b", 1, 1, '"]', { of: "b" });
-        send("gap", 2, 1, "]");
-        send("begun-late", 1, 1, "]");
-        send("twice", 0, 0, "[1,");
-        send("twice", 0, 0, "[2,");
-        send("twice", 1, 1, "2]");
-        send("a", 1, 0, "a");
-        send("a", 2, 1, '"]');
-        send("gap", 0, 1, '"the id again"');
-        send("last", 0, 1, '"end"');
-        const got: unknown[] = [];
-        for await (const { data, headers } of subscription) {
-          got.push(headers === undefined ? data : [data, headers]);
-          if (data === "end") break;
-        }
-        const without = (value: unknown[]): boolean => JSON.stringify(value) !== "[2,2]";
-        // A sequence that begins anew may count as a new message; pieces of the two are never mixed.
-        assert.deepEqual(got.filter((value) => !Array.isArray(value) || without(value)), [[["b"], { of: "b" }], ["aa"], "the id again", "end"]);
-        sender.close();
-      });
+    it("cuts at max_payload - 100000, with one id, seq from 0, done and headers on the last", { timeout: 180_000 }, async () => {
+      const reader = await SocketIoClient.open(variants[0]!, single.address);
+      const deliveries = await reader.subscribe("cut");
+      const size = 900_000;
+      for (const [length, sizes] of [[size, [size]], [size + 1, [size, 1]], [2 * size + 5, [size, size, 5]]] as const) {
+        assert.equal(await peer.publish("cut", { raw: Buffer.alloc(length, 7), headers: { h: 1 } }), 1);
+        const parts = await deliveries.take(sizes.length);
+        assert.deepEqual(parts.map(({ data }) => data[4].length), [...sizes]);
+        assert.deepEqual(parts.map(({ data }) => data[1]), sizes.map((_, i) => i));
+        assert.deepEqual(parts.map(({ data }) => data[2]), sizes.map((_, i) => (i + 1 === sizes.length ? 1 : 0)));
+        assert.equal(new Set(parts.map(({ data }) => data[0])).size, 1);
+        assert.match(parts[0]!.data[0], /^[A-Za-z0-9_-]{10}$/);
+        assert.deepEqual(parts.map(({ data }) => data[5]), sizes.map((_, i) => (i + 1 === sizes.length ? { h: 1 } : undefined)));
+      }
+      reader.close();
     });
-  }
-});
+
+    it("takes the greatest count of the chunks' acknowledgements", { timeout: 180_000 }, async () => {
+      const raw = Buffer.alloc(1_900_000);
+      assert.equal(await peer.publish("nobody.there", { raw }), 0);
+      await peer.subscribe("some.body");
+      assert.equal(await peer.publish("some.body", { raw }), 1);
+      await peer.unsubscribe("some.body");
+    });
+
+    it("puts chunks together for each message, also interleaved, and discards what has a gap", { timeout: 180_000 }, async () => {
+      const sender = await SocketIoClient.open(variants[1]!, single.address);
+      const messages = await peer.subscribe("pieces.*");
+      const send = (id: string, seq: number, done: number, text: string, headers?: unknown): void =>
+        sender.emit("publish", chunk("pieces.x", id, seq, done, text, headers));
+      send("a", 0, 0, '["a');
+      send("b", 0, 0, '["b');
+      send("gap", 0, 0, "[");
+      send("b", 1, 1, '"]', { of: "b" });
+      send("gap", 2, 1, "]");
+      send("begun-late", 1, 1, "]");
+      send("twice", 0, 0, "[1,");
+      send("twice", 0, 0, "[2,");
+      send("twice", 1, 1, "2]");
+      send("a", 1, 0, "a");
+      send("a", 2, 1, '"]');
+      send("gap", 0, 1, '"the id again"');
+      send("last", 0, 1, '"end"');
+      const got: unknown[] = [];
+      for (;;) {
+        const { raw, encoding, headers } = await messages.next();
+        assert.equal(encoding, 1);
+        const data: unknown = JSON.parse(raw.toString());
+        if (data === "end") break;
+        got.push(headers === undefined ? data : [data, headers]);
+      }
+      // A sequence that begins anew may count as a new message; pieces of the two are never mixed.
+      assert.deepEqual(got.filter((value) => JSON.stringify(value) !== "[2,2]"), [[["b"], { of: "b" }], ["aa"], "the id again"]);
+      await peer.unsubscribe("pieces.*");
+      sender.close();
+    });
+  });
+}
 
 it("ids are the sender's: the same one from two connections is two messages", { timeout: 180_000 }, async () => {
   using first = await RawConnection.connected(single.address);

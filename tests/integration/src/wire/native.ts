@@ -4,7 +4,7 @@ import { decode, encode } from "@msgpack/msgpack";
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { join } from "node:path";
 import { repository } from "../broker.js";
-import type { Outgoing, Peer, Received } from "./peers.js";
+import type { Credentials, Outgoing, Peer, Received } from "./peers.js";
 import { Queue, within } from "./queue.js";
 
 export const nativePeer = process.env["NATIVE_PEER"] ?? join(repository, "build/native-release/bin/native_peer");
@@ -33,11 +33,11 @@ export class NativePeer implements Peer {
     });
   }
 
-  static async open(name: string, address: string, packets: "msgpack" | "text"): Promise<NativePeer> {
+  static async open(name: string, address: string, packets: "msgpack" | "text", credentials: Credentials = {}): Promise<NativePeer> {
     const program = spawn(nativePeer, [], { stdio: "pipe" });
     await within("native_peer starts (is it built?)", new Promise((done, failed) => program.once("spawn", done).once("error", failed)));
     const peer = new NativePeer(name, program);
-    await peer.#call("open", { address, packets });
+    await peer.#call("open", { address, packets, ...credentials });
     return peer;
   }
 

@@ -29,13 +29,22 @@ export interface Peer {
   /** The same without an acknowledgement. */
   send(subject: string, message: Outgoing): void;
   interest(subject: string, timeout: number): Promise<boolean>;
+  /** The broker's list of them; without inboxes, which our own clients have as well. */
   subscriptions(): Promise<Set<string>>;
   close(): void;
 }
 
+/** Who a peer says it is: a token of the users file, the system's password, or neither. */
+export interface Credentials {
+  readonly token?: string;
+  readonly systemPassword?: string;
+}
+
 export interface PeerKind {
   readonly name: string;
-  open(address: string): Promise<Peer>;
+  /** One of our own clients; else npm's socket.io-client. */
+  readonly own: boolean;
+  open(address: string, credentials?: Credentials): Promise<Peer>;
 }
 
 const id = (): string => Math.random().toString(36).slice(2, 12).padEnd(10, "0");
@@ -78,8 +87,11 @@ class SocketIoPeer implements Peer {
     private readonly maxPayload: number,
   ) {}
 
-  static async open(variant: Variant, address: string): Promise<Peer> {
-    const client = SocketIoClient.prepare(variant, address);
+  static async open(variant: Variant, address: string, { token, systemPassword }: Credentials): Promise<Peer> {
+    const client = SocketIoClient.prepare(variant, address, {
+      ...(token === undefined ? {} : { auth: { token } }),
+      ...(systemPassword === undefined ? {} : { extraHeaders: { cookie: `sys=${systemPassword}` } }),
+    });
     client.socket.connect();
     const info = await client.infos.next();
     return new SocketIoPeer(variant.name, client, info.max_payload);
@@ -109,7 +121,7 @@ class SocketIoPeer implements Peer {
       if (pending.length >= 4) count = Math.max(count, await pending.shift()!); // bounded memory
       pending.push(
         this.client.ask<{ count?: number; error?: string }>("publish", chunk).then((answer) => {
-          if (answer.count === undefined) throw new Error(answer.error);
+          if (answer.count === undefined) throw Object.assign(new Error(answer.error), { code: (answer as { code?: number }).code });
           return answer.count;
         }),
       );
@@ -142,9 +154,9 @@ class ConatPeer implements Peer {
     private readonly client: Client,
   ) {}
 
-  static async open(name: string, address: string, packetEncoding: "msgpack" | "text"): Promise<Peer> {
-    const client = connect({ address, noCache: true, packetEncoding });
-    await client.waitUntilReady({ timeout: 30_000 });
+  static async open(name: string, address: string, packetEncoding: "msgpack" | "text", { token, systemPassword }: Credentials): Promise<Peer> {
+    const client = connect({ address, noCache: true, packetEncoding, systemAccountPassword: systemPassword, ...(token === undefined ? {} : { auth: { token } }) });
+    await client.waitUntilSignedIn({ timeout: 30_000 }); // its inbox may be refused
     return new ConatPeer(name, client);
   }
 
@@ -176,8 +188,7 @@ class ConatPeer implements Peer {
   }
 
   async subscriptions(): Promise<Set<string>> {
-    const inbox = `${await this.client.getInbox()}.*`;
-    return new Set([...(await this.client.getSubscriptions())].filter((pattern) => pattern !== inbox));
+    return new Set([...(await this.client.getSubscriptions())].filter((pattern) => !pattern.startsWith("_INBOX.")));
   }
 
   close(): void {
@@ -185,15 +196,27 @@ class ConatPeer implements Peer {
   }
 }
 
-const nativeKinds: readonly PeerKind[] = [
-  { name: "native client, MessagePack packets", open: (address) => NativePeer.open("native client, MessagePack packets", address, "msgpack") },
-  { name: "native client, text packets", open: (address) => NativePeer.open("native client, text packets", address, "text") },
-];
+const packets = [["MessagePack", "msgpack"], ["text", "text"]] as const;
+
+const nativeKinds: readonly PeerKind[] = packets.map(([words, encoding]) => ({
+  name: `native client, ${words} packets`,
+  own: true,
+  open: (address, credentials = {}) => NativePeer.open(`native client, ${words} packets`, address, encoding, credentials),
+}));
 
 export const peerKinds: readonly PeerKind[] = [
-  ...variants.map((variant) => ({ name: variant.name, open: (address: string) => SocketIoPeer.open(variant, address) })),
-  { name: "conat-client, MessagePack packets", open: (address) => ConatPeer.open("conat-client, MessagePack packets", address, "msgpack") },
-  { name: "conat-client, text packets", open: (address) => ConatPeer.open("conat-client, text packets", address, "text") },
+  ...variants.map((variant): PeerKind => ({
+    name: variant.name,
+    own: false,
+    open: (address, credentials = {}) => SocketIoPeer.open(variant, address, credentials),
+  })),
+  ...packets.map(([words, encoding]): PeerKind => ({
+    name: `conat-client, ${words} packets`,
+    own: true,
+    open: (address, credentials = {}) => ConatPeer.open(`conat-client, ${words} packets`, address, encoding, credentials),
+  })),
   // native.test.ts fails when it is not built.
   ...(existsSync(nativePeer) ? nativeKinds : []),
 ];
+
+export const ownKinds: readonly PeerKind[] = peerKinds.filter(({ own }) => own);
