@@ -140,7 +140,9 @@ test("concurrent edits of a store converge, also with a merge function", async (
       ]);
       return { sum: sum.get("n"), union: [...(union.get("all") ?? [])].sort(), last: JSON.stringify(Object.entries(last.getAll()).sort()) };
     });
-  await expect.poll(async () => JSON.stringify(await read(pages[0]!))).toBe(JSON.stringify(await read(pages[1]!)));
+  // What one has saved is on its way to the other.
+  await expect.poll(async () => [(await read(pages[0]!)).sum, (await read(pages[1]!)).sum], { timeout: 30_000 }).toEqual([2 * edits, 2 * edits]);
+  await expect.poll(async () => JSON.stringify(await read(pages[0]!)) === JSON.stringify(await read(pages[1]!)), { timeout: 30_000 }).toBe(true);
   const final = await read(pages[0]!);
   expect(final.sum).toBe(2 * edits);
   expect(final.union.length).toBe(2 * edits);
