@@ -2,6 +2,7 @@
 
 #include "auth/encoding.hpp"
 #include "auth/file_content.hpp"
+#include "auth/invalid.hpp"
 #include "conat/base/value.hpp"
 #include "conat/wire/codec.hpp"
 
@@ -9,8 +10,6 @@ namespace conat::auth {
 namespace {
 
 using Keys = std::vector<VerificationKey>;
-
-Error wrong(std::string text) { return {ErrorKind::invalid_argument, std::move(text)}; }
 
 // Why a key of a JWK Set does not concern us: none of these is an error.
 bool is_for_signatures(const Value& jwk) {
@@ -47,10 +46,10 @@ std::optional<Algorithm> algorithm_of(const Value& jwk) {
 Result<Bytes> member(const Value& jwk, std::string_view name) {
   const Value* value = jwk.find(name);
   if (value == nullptr || value->if_text() == nullptr) {
-    return wrong("`" + std::string(name) + "` is missing");
+    return invalid("`" + std::string(name) + "` is missing");
   }
   auto bytes = decode_base64url(*value->if_text());
-  if (!bytes) return wrong("`" + std::string(name) + "` is not base64url");
+  if (!bytes) return invalid("`" + std::string(name) + "` is not base64url");
   return std::move(*bytes);
 }
 
@@ -65,7 +64,7 @@ Result<VerificationKey> key_of_two(const Value& jwk, const char* first, const ch
 
 Result<VerificationKey> key_of(const Value& jwk, Algorithm algorithm) {
   if (algorithm != Algorithm::hs256 && jwk.find("d") != nullptr) {
-    return wrong("a private key: the broker must only have the public one");
+    return invalid("a private key: the broker must only have the public one");
   }
   switch (algorithm) {
     case Algorithm::rs256:
@@ -83,7 +82,7 @@ Result<VerificationKey> key_of(const Value& jwk, Algorithm algorithm) {
       return VerificationKey::from_secret(std::move(*secret));
     }
   }
-  return wrong("an unknown algorithm");
+  return invalid("an unknown algorithm");
 }
 
 }  // namespace
@@ -96,24 +95,24 @@ Result<Keys> parse_pem_keys(std::string_view text) {
     const std::size_t marker = text.find("-----END ", begin);
     const std::size_t end =
         marker == std::string_view::npos ? std::string_view::npos : text.find("-----", marker + 9);
-    if (end == std::string_view::npos) return wrong("a PEM block without its end");
+    if (end == std::string_view::npos) return invalid("a PEM block without its end");
     const std::string_view block = text.substr(begin, end + 5 - begin);
     text.remove_prefix(end + 5);
     if (block.substr(0, block.find('\n')).find("PRIVATE KEY") != std::string_view::npos) {
-      return wrong("a private key: the broker must only have the public one");
+      return invalid("a private key: the broker must only have the public one");
     }
-    if (keys.size() == max_keys) return wrong("more than " + std::to_string(max_keys) + " keys");
+    if (keys.size() == max_keys) return invalid("more than " + std::to_string(max_keys) + " keys");
     Result<VerificationKey> key = VerificationKey::from_pem(block);
     if (!key) return key.error();
     keys.push_back(std::move(*key));
   }
-  if (keys.empty()) return wrong("no public key in PEM form");
+  if (keys.empty()) return invalid("no public key in PEM form");
   return keys;
 }
 
 Result<Keys> parse_secret(std::string_view bytes) {
   if (bytes.find("-----BEGIN ") != std::string_view::npos) {
-    return wrong("a PEM file cannot be a secret: everybody may know a public key");
+    return invalid("a PEM file cannot be a secret: everybody may know a public key");
   }
   if (!bytes.empty() && bytes.back() == '\n') bytes.remove_suffix(1);
   if (!bytes.empty() && bytes.back() == '\r') bytes.remove_suffix(1);
@@ -124,15 +123,15 @@ Result<Keys> parse_secret(std::string_view bytes) {
 
 Result<Keys> parse_jwks(std::string_view text) {
   const Result<Value> set = decode_json(text);
-  if (!set) return wrong("malformed JSON");
+  if (!set) return invalid("malformed JSON");
   const Value* list = set->find("keys");
-  if (list == nullptr || list->if_array() == nullptr) return wrong("no array `keys`");
+  if (list == nullptr || list->if_array() == nullptr) return invalid("no array `keys`");
   Keys keys;
   std::size_t number = 0;
   for (const Value& jwk : *list->if_array()) {
     ++number;
     const auto failed = [&](const std::string& why) {
-      return wrong("key " + std::to_string(number) + ": " + why);
+      return invalid("key " + std::to_string(number) + ": " + why);
     };
     if (jwk.if_map() == nullptr) return failed("not an object");
     const std::optional<Algorithm> algorithm = algorithm_of(jwk);
@@ -143,10 +142,10 @@ Result<Keys> parse_jwks(std::string_view text) {
       if (id->if_text() == nullptr) return failed("`kid` must be text");
       key->id = *id->if_text();
     }
-    if (keys.size() == max_keys) return wrong("more than " + std::to_string(max_keys) + " keys");
+    if (keys.size() == max_keys) return invalid("more than " + std::to_string(max_keys) + " keys");
     keys.push_back(std::move(*key));
   }
-  if (keys.empty()) return wrong("no key for HS256, RS256, ES256 or EdDSA");
+  if (keys.empty()) return invalid("no key for HS256, RS256, ES256 or EdDSA");
   return keys;
 }
 
@@ -156,7 +155,7 @@ Result<Keys> load_key_file(const KeyFile& file) {
   Result<Keys> keys = file.kind == KeyFileKind::pem      ? parse_pem_keys(*content)
                       : file.kind == KeyFileKind::secret ? parse_secret(*content)
                                                          : parse_jwks(*content);
-  if (!keys) return wrong(file.path.string() + ": " + keys.error().text);
+  if (!keys) return invalid(file.path.string() + ": " + keys.error().text);
   return keys;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "auth/encoding.hpp"
+#include "auth/invalid.hpp"
 
 namespace conat::auth {
 namespace {
@@ -16,8 +17,6 @@ constexpr std::size_t kMinStoredBytes = 8;
 constexpr std::size_t kMaxStoredBytes = 128;
 constexpr std::string_view kPrefix = "$scrypt$";
 constexpr std::string_view kTokenPrefix = "sha256:";
-
-Error wrong(std::string text) { return {ErrorKind::invalid_argument, std::move(text)}; }
 
 std::size_t memory_of(const ScryptCost& cost) {
   return (std::size_t{128} * cost.r << cost.log_n) + std::size_t{128} * cost.r * cost.p;
@@ -76,23 +75,23 @@ PasswordHash PasswordHash::unmatched(ScryptCost cost) {
 
 Result<PasswordHash> PasswordHash::parse(std::string_view text) {
   if (text.substr(0, kPrefix.size()) != kPrefix) {
-    return wrong("a password hash begins with $scrypt$");
+    return invalid("a password hash begins with $scrypt$");
   }
   text.remove_prefix(kPrefix.size());
   const std::size_t first = text.find('$');
   const std::size_t second = first == std::string_view::npos ? first : text.find('$', first + 1);
   PasswordHash result;
   if (second == std::string_view::npos || !parse_cost(text.substr(0, first), result.cost_)) {
-    return wrong("a password hash has the form $scrypt$ln=15,r=8,p=1$<salt>$<hash>");
+    return invalid("a password hash has the form $scrypt$ln=15,r=8,p=1$<salt>$<hash>");
   }
-  if (!is_bearable(result.cost_)) return wrong("the costs of a password hash are too high");
+  if (!is_bearable(result.cost_)) return invalid("the costs of a password hash are too high");
   auto salt = decode_base64(text.substr(first + 1, second - first - 1));
   auto hash = decode_base64(text.substr(second + 1));
   const auto fits = [](const std::optional<Bytes>& bytes) {
     return bytes && bytes->size() >= kMinStoredBytes && bytes->size() <= kMaxStoredBytes;
   };
   if (!fits(salt) || !fits(hash)) {
-    return wrong("salt and hash of a password hash are base64 without padding, 8 to 128 bytes");
+    return invalid("salt and hash of a password hash are base64 without padding, 8 to 128 bytes");
   }
   result.salt_ = std::move(*salt);
   result.hash_ = std::move(*hash);
@@ -124,7 +123,7 @@ Result<Digest> parse_stored_token(std::string_view text) {
       return digest;
     }
   }
-  return wrong("a stored token has the form sha256:<64 hexadecimal digits in lower case>");
+  return invalid("a stored token has the form sha256:<64 hexadecimal digits in lower case>");
 }
 
 }  // namespace conat::auth

@@ -1,11 +1,10 @@
 #include "auth/user_claims.hpp"
 
+#include "auth/invalid.hpp"
 #include "conat/subject/subject.hpp"
 
 namespace conat::auth {
 namespace {
-
-Error wrong_claims(std::string text) { return {ErrorKind::invalid_argument, std::move(text)}; }
 
 const Value* present(const Value& claims, std::string_view name) {
   const Value* value = claims.find(name);
@@ -31,14 +30,13 @@ Result<Value> read_user(const Value& claims, const ClaimNames& names) {
   for (const auto& [name, kind] : kinds) {
     const Value* id = present(claims, name);
     if (id == nullptr) continue;
-    if (!user.is_null()) return wrong_claims("more than one of account, project and hub");
+    if (!user.is_null()) return invalid("more than one of account, project and hub");
     const std::string* text = id->if_text();
-    if (text == nullptr || !is_valid_id(*text)) return wrong_claims("invalid " + name);
+    if (text == nullptr || !is_valid_id(*text)) return invalid("invalid " + name);
     user.set(kind, *text);
   }
   if (user.is_null()) {
-    return wrong_claims("none of " + names.account_id + ", " + names.project_id + ", " +
-                        names.hub_id);
+    return invalid("none of " + names.account_id + ", " + names.project_id + ", " + names.hub_id);
   }
   return user;
 }
@@ -46,17 +44,17 @@ Result<Value> read_user(const Value& claims, const ClaimNames& names) {
 Result<Rights> read_rights(const Value& claims, const ClaimNames& names) {
   Rights rights;
   if (const Value* admin = present(claims, names.admin)) {
-    if (admin->if_bool() == nullptr) return wrong_claims(names.admin + " must be true or false");
+    if (admin->if_bool() == nullptr) return invalid(names.admin + " must be true or false");
     rights.is_admin = *admin->if_bool();
   }
   if (const Value* projects = present(claims, names.projects)) {
     const Value::Array* ids = projects->if_array();
-    if (ids == nullptr) return wrong_claims(names.projects + " must be an array of ids");
-    if (ids->size() > max_projects) return wrong_claims("too many " + names.projects);
+    if (ids == nullptr) return invalid(names.projects + " must be an array of ids");
+    if (ids->size() > max_projects) return invalid("too many " + names.projects);
     rights.projects.reserve(ids->size());
     for (const Value& id : *ids) {
       if (id.if_text() == nullptr || !is_valid_id(*id.if_text())) {
-        return wrong_claims("invalid id in " + names.projects);
+        return invalid("invalid id in " + names.projects);
       }
       rights.projects.push_back(*id.if_text());
     }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "auth/file_content.hpp"
+#include "auth/invalid.hpp"
 #include "auth/request.hpp"
 #include "auth/user_claims.hpp"
 #include "conat/wire/codec.hpp"
@@ -16,20 +17,18 @@ constexpr std::size_t kMaxTokensOfUser = 100;
 constexpr std::array<std::string_view, 7> kMembers = {"name",   "user",  "password", "token",
                                                       "tokens", "admin", "projects"};
 
-Error wrong_user(std::string text) { return {ErrorKind::invalid_argument, std::move(text)}; }
-
 Status add_token(User& user, const Value& token) {
-  if (token.if_text() == nullptr) return wrong_user("a token must be text");
+  if (token.if_text() == nullptr) return invalid("a token must be text");
   const Result<Digest> digest = parse_stored_token(*token.if_text());
   if (!digest) return digest.error();
-  if (user.tokens.size() == kMaxTokensOfUser) return wrong_user("too many tokens");
+  if (user.tokens.size() == kMaxTokensOfUser) return invalid("too many tokens");
   user.tokens.push_back(*digest);
   return Nothing{};
 }
 
 Status read_secrets(const Value& object, User& user) {
   if (const Value* password = object.find("password")) {
-    if (password->if_text() == nullptr) return wrong_user("password must be text");
+    if (password->if_text() == nullptr) return invalid("password must be text");
     Result<PasswordHash> hash = PasswordHash::parse(*password->if_text());
     if (!hash) return hash.error();
     user.password = std::move(*hash);
@@ -38,12 +37,12 @@ Status read_secrets(const Value& object, User& user) {
     if (Status status = add_token(user, *token); !status) return status;
   }
   if (const Value* tokens = object.find("tokens")) {
-    if (tokens->if_array() == nullptr) return wrong_user("tokens must be an array");
+    if (tokens->if_array() == nullptr) return invalid("tokens must be an array");
     for (const Value& token : *tokens->if_array()) {
       if (Status status = add_token(user, token); !status) return status;
     }
   }
-  if (!user.password && user.tokens.empty()) return wrong_user("neither a password nor a token");
+  if (!user.password && user.tokens.empty()) return invalid("neither a password nor a token");
   return Nothing{};
 }
 
@@ -63,25 +62,25 @@ std::size_t cost_in_bytes(const ScryptCost& cost) {
 
 Result<User> parse_user(const Value& object) {
   const Value::Map* members = object.if_map();
-  if (members == nullptr) return wrong_user("a user is a JSON object");
+  if (members == nullptr) return invalid("a user is a JSON object");
   for (const auto& [name, value] : *members) {
     if (std::find(kMembers.begin(), kMembers.end(), name) == kMembers.end()) {
-      return wrong_user("unknown member '" + name + "'");
+      return invalid("unknown member '" + name + "'");
     }
   }
   User user;
   const Value* name = object.find("name");
-  if (name == nullptr || name->text_or({}).empty()) return wrong_user("name is missing");
+  if (name == nullptr || name->text_or({}).empty()) return invalid("name is missing");
   user.name = *name->if_text();
   if (user.name.size() > kMaxNameBytes || user.name.find(':') != std::string::npos) {
-    return wrong_user("a name is no longer than 256 bytes and holds no colon");
+    return invalid("a name is no longer than 256 bytes and holds no colon");
   }
   const Value* identity = object.find("user");
   if (identity == nullptr || identity->if_map() == nullptr || identity->if_map()->size() != 1) {
-    return wrong_user("user must be {account_id}, {project_id} or {hub_id}");
+    return invalid("user must be {account_id}, {project_id} or {hub_id}");
   }
   Result<Value> who = read_user(*identity);
-  if (!who) return wrong_user("user: " + who.error().text);
+  if (!who) return invalid("user: " + who.error().text);
   Result<Rights> rights = read_rights(object);
   if (!rights) return rights.error();
   user.identity.user = std::move(*who);
@@ -92,11 +91,11 @@ Result<User> parse_user(const Value& object) {
 
 Status Users::add(User added) {
   auto user = std::make_unique<User>(std::move(added));
-  if (by_name_.count(user->name) != 0) return wrong_user("two users with the name " + user->name);
+  if (by_name_.count(user->name) != 0) return invalid("two users with the name " + user->name);
   for (const Digest& token : user->tokens) {
     const auto known = by_token_.find(token);
     if (known == by_token_.end()) continue;
-    return wrong_user("the same token for " + known->second->name + " and " + user->name);
+    return invalid("the same token for " + known->second->name + " and " + user->name);
   }
   by_name_.emplace(user->name, user.get());
   for (const Digest& token : user->tokens) by_token_.emplace(token, user.get());
@@ -118,7 +117,7 @@ Result<Users> Users::parse(std::string_view text) {
     const std::string_view line = take_line(text);
     if (line.empty() || line[0] == '#') continue;
     const auto failed = [&](const std::string& why) {
-      return wrong_user("line " + std::to_string(number) + ": " + why);
+      return invalid("line " + std::to_string(number) + ": " + why);
     };
     const Result<Value> object = decode_json(line);
     if (!object) return failed("malformed JSON");
@@ -133,7 +132,7 @@ Result<Users> Users::load(const std::filesystem::path& path) {
   const Result<std::string> content = read_file(path, max_users_file_bytes);
   if (!content) return content.error();
   Result<Users> users = parse(*content);
-  if (!users) return wrong_user(path.string() + ": " + users.error().text);
+  if (!users) return invalid(path.string() + ": " + users.error().text);
   return users;
 }
 

@@ -14,7 +14,6 @@ namespace effects = conat::client_effect;
 namespace {
 
 constexpr std::size_t kClients = 6;
-const Owner kUser{Layer::user, 1};
 const Owner kService{Layer::service, 2};
 const char* const kPatterns[] = {"a.*", "a.1", "a.>", "b.*.c", "b.1.c", "c"};
 const char* const kSubjects[] = {"a.1", "a.2", "b.1.c", "b.2.c", "c"};

@@ -10,8 +10,6 @@ namespace effects = conat::client_effect;
 
 namespace {
 
-const Owner kScenarioUser{Layer::user, 1};
-
 // Keeps what clients report until a test asks for it.
 struct Log {
   template <class Effect>
@@ -62,7 +60,7 @@ struct Fixture {
   SubscriptionId subscribe(std::size_t client, std::string_view pattern, std::string queue = "") {
     SubscribeOptions options;
     options.queue = std::move(queue);
-    const auto id = world->client(client).subscribe(world->now(), kScenarioUser, pattern, options);
+    const auto id = world->client(client).subscribe(world->now(), kUser, pattern, options);
     REQUIRE(id.ok());
     REQUIRE(world->run_until([&] { return log.subscribed[client].count(*id) != 0; }, 5000));
     REQUIRE_FALSE(log.subscribed[client].at(*id).has_value());
@@ -70,15 +68,15 @@ struct Fixture {
   }
   Result<PublishResult> publish(std::size_t client, std::string_view subject, MessageData message,
                                 const PublishOptions& options = {}) {
-    const auto call = world->client(client).publish(world->now(), kScenarioUser, subject,
-                                                    std::move(message), options);
+    const auto call =
+        world->client(client).publish(world->now(), kUser, subject, std::move(message), options);
     REQUIRE(call.ok());
     REQUIRE(world->run_until([&] { return log.published[client].count(*call) != 0; }, 60'000));
     return log.published[client].at(*call).result;
   }
   effects::ReplyArrived request(std::size_t client, std::string_view subject, const Value& value,
                                 const RequestOptions& options = {}) {
-    const auto call = world->client(client).request(world->now(), kScenarioUser, subject,
+    const auto call = world->client(client).request(world->now(), kUser, subject,
                                                     MessageData::of(value), options);
     REQUIRE(call.ok());
     REQUIRE(world->run_until([&] { return log.replies[client].count(*call) != 0; }, 60'000));
@@ -146,8 +144,8 @@ TEST_CASE("loopback: requests are answered; nobody there is known at once") {
   CHECK(none.reply.error().code.number == 503);
   fixture.subscribe(1, "double", "0");
   for (std::size_t asker : {std::size_t{0}, std::size_t{1}, std::size_t{2}}) {
-    const auto call = fixture.world->client(asker).request(fixture.world->now(), kScenarioUser,
-                                                           "double", MessageData::of(Value(21)));
+    const auto call = fixture.world->client(asker).request(fixture.world->now(), kUser, "double",
+                                                           MessageData::of(Value(21)));
     REQUIRE(call.ok());
     fixture.log.messages.clear();
     REQUIRE(fixture.world->run_until([&] { return !fixture.log.messages.empty(); }, 1000));
@@ -173,8 +171,8 @@ TEST_CASE("loopback: interest, and publishes that wait for it") {
   World& world = *fixture.world;
   PublishOptions options;
   options.wait_for_interest = true;
-  const auto call = world.client(0).publish(world.now(), kScenarioUser, "later",
-                                            MessageData::of(Value(1)), options);
+  const auto call =
+      world.client(0).publish(world.now(), kUser, "later", MessageData::of(Value(1)), options);
   REQUIRE(call.ok());
   world.run_for(5000);
   CHECK(fixture.log.published[0].empty());
@@ -184,7 +182,7 @@ TEST_CASE("loopback: interest, and publishes that wait for it") {
   CHECK(fixture.log.published[0].at(*call).result->count == 1);
   CHECK(fixture.log.messages.size() == 1);
 
-  const auto question = world.client(0).wait_for_interest(world.now(), kScenarioUser, "never", 500);
+  const auto question = world.client(0).wait_for_interest(world.now(), kUser, "never", 500);
   world.run_for(499);
   CHECK(fixture.log.interests[0].empty());
   world.run_for(1);

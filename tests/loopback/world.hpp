@@ -17,6 +17,9 @@
 
 namespace conat::test {
 
+// Whoever asks clients for something, in tests where that does not matter.
+inline const Owner kUser{Layer::user, 1};
+
 struct WorldOptions {
   std::uint64_t seed = 1;
   ShardIndex shards = 1;

@@ -169,12 +169,17 @@ class Peer {
     }
   }
 
+  // "_INBOX.{10 letters or digits}.*"
+  static bool is_own_inbox(std::string_view pattern) {
+    return pattern.size() == 19 && pattern.starts_with("_INBOX.") && pattern.ends_with(".*");
+  }
+
   Awaitable<Result<Value>> subscriptions() {
     const auto patterns = co_await client_->server_subscriptions();
     if (!patterns.ok()) co_return patterns.error();
     Value::Array own;
     for (const std::string& pattern : *patterns) {
-      if (pattern.rfind("_INBOX.", 0) != 0) own.emplace_back(pattern);
+      if (!is_own_inbox(pattern)) own.emplace_back(pattern);
     }
     co_return object("patterns", std::move(own));
   }

@@ -411,7 +411,7 @@ describe("requests and services", () => {
     }
     service.close();
     // Closing does not wait: the caller's broker may not have heard of it yet.
-    while (await client.interest("arithmetic")) continue;
+    await until("nobody listens", async () => !(await client.interest("arithmetic")));
     await assert.rejects(remote.add(1, 2), { code: 503 });
   });
 

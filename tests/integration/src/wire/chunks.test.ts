@@ -2,6 +2,7 @@
 // receivers make of pieces that are wrong.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { connect } from "conat-client";
 import { Broker } from "../broker.js";
 import { ownKinds, type Peer } from "./peers.js";
 import { RawConnection } from "./raw.js";
@@ -147,6 +148,20 @@ for (const kind of ownKinds) {
       await peer.unsubscribe("pieces.*");
       sender.close();
     });
+  });
+}
+
+for (const packetEncoding of ["msgpack", "text"] as const) {
+  it(`conat-client, ${packetEncoding} packets: tells the bytes of all chunks, and decodes them as one`, { timeout: 180_000 }, async () => {
+    const client = connect({ address: single.address, noCache: true, packetEncoding });
+    const subscription = await client.subscribe("whole");
+    for (const length of [900_000, 900_001, 1_900_000]) {
+      const raw = Buffer.from(JSON.stringify("x".repeat(length - 2)));
+      assert.deepEqual(await client.publish("whole", undefined, { raw, encoding: 1 }), { bytes: length, count: 1 });
+      assert.equal((await subscription.next()).value?.data, "x".repeat(length - 2));
+      assert.deepEqual(await client.publish("nobody.there", undefined, { raw }), { bytes: length, count: 0 });
+    }
+    client.close();
   });
 }
 

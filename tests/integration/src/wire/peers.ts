@@ -29,7 +29,7 @@ export interface Peer {
   /** The same without an acknowledgement. */
   send(subject: string, message: Outgoing): void;
   interest(subject: string, timeout: number): Promise<boolean>;
-  /** The broker's list of them; without inboxes, which our own clients have as well. */
+  /** The broker's list of them, without the inbox that our own clients have as well. */
   subscriptions(): Promise<Set<string>>;
   close(): void;
 }
@@ -120,8 +120,8 @@ class SocketIoPeer implements Peer {
     for (const chunk of chunksOf(subject, message, this.maxPayload)) {
       if (pending.length >= 4) count = Math.max(count, await pending.shift()!); // bounded memory
       pending.push(
-        this.client.ask<{ count?: number; error?: string }>("publish", chunk).then((answer) => {
-          if (answer.count === undefined) throw Object.assign(new Error(answer.error), { code: (answer as { code?: number }).code });
+        this.client.ask<{ count?: number; error?: string; code?: number }>("publish", chunk).then((answer) => {
+          if (answer.count === undefined) throw Object.assign(new Error(answer.error), { code: answer.code });
           return answer.count;
         }),
       );
@@ -145,6 +145,12 @@ class SocketIoPeer implements Peer {
     this.client.close();
   }
 }
+
+const ownInbox = /^_INBOX\.[0-9A-Za-z]{10}\.\*$/;
+
+/** How what was tried failed; undefined if it did not. */
+export const failureOf = (attempt: Promise<unknown>): Promise<(Error & { code?: unknown }) | undefined> =>
+  attempt.then(() => undefined, (error: Error & { code?: unknown }) => error);
 
 class ConatPeer implements Peer {
   readonly #subscriptions = new Map<string, Subscription>();
@@ -188,7 +194,7 @@ class ConatPeer implements Peer {
   }
 
   async subscriptions(): Promise<Set<string>> {
-    return new Set([...(await this.client.getSubscriptions())].filter((pattern) => !pattern.startsWith("_INBOX.")));
+    return new Set([...(await this.client.getSubscriptions())].filter((pattern) => !ownInbox.test(pattern)));
   }
 
   close(): void {
