@@ -111,6 +111,8 @@ describe("docs/protocol.md", () => {
     const options = ["--shards", "1", "--id", "b1", "--no-persist"];
     brokers.set("", await Broker.start(...options));
     brokers.set("limited", await Broker.start(...options, "--max-subscriptions-per-client", "2"));
+    const user = JSON.stringify({ account_id: "ada" });
+    brokers.set("users", await Broker.start(...options, "--system-password", "secret", "--anonymous-user", user));
   });
   after(() => Promise.all([...brokers.values()].map((broker) => broker.stop())));
 
@@ -133,11 +135,14 @@ describe("docs/protocol.md", () => {
     const rows = [...section.matchAll(/^\| `([^`]+)` \| (\d*) ?\|/gm)].map(([, text, code]) => ({ text: text!, code: code! }));
     assert.ok(rows.length >= 9);
     const frames = examples().filter(({ kind }) => kind.startsWith("frames")).flatMap(({ lines }) => lines).map(withoutComment);
-    const needsUsers = (text: string): boolean => text.includes("permission denied"); // shown where there are users
-    for (const { text, code } of rows.filter(({ text }) => !needsUsers(text))) {
+    for (const { text, code } of rows) {
       const pattern = text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\b[NM]\b/g, "\\d+").replaceAll("…", ".*");
       const shownIn = new RegExp(`\\{"error":"${pattern}"${code ? `,"code":${code}` : ""}\\}`);
       assert.ok(frames.some((frame) => shownIn.test(frame)), text);
+    }
+    for (const [type, doing] of [["pub", "publishing to"], ["sub", "subscribing to"]]) {
+      const told = new RegExp(`"permission",\\{"message":"permission denied ${doing} '.*","subject":".*","type":"${type}"\\}`);
+      assert.ok(frames.some((frame) => told.test(frame)), `the event permission, ${type}`);
     }
   });
 });
