@@ -98,10 +98,10 @@ std::string HttpCallback::question(const Request& request) {
     }
   }
   Value::Map cookies;
-  for (auto& [name, value] : read_cookies(request)) {
+  for (auto& cookie : read_cookies(request)) {
     const bool known = std::any_of(cookies.begin(), cookies.end(),
-                                   [&](const auto& entry) { return entry.first == name; });
-    if (!known) cookies.emplace_back(name, std::move(value));
+                                   [&](const auto& entry) { return entry.first == cookie.first; });
+    if (!known) cookies.emplace_back(std::move(cookie.first), std::move(cookie.second));
   }
   Value body;
   body.set("address", request.address);

@@ -133,11 +133,11 @@ TEST_CASE("Answers that are remembered, for as long as they hold") {
   TestService service([&](const ServiceRequest& request) {
     if (request.body.find("refuse") != std::string::npos) return json_answer(R"({"error":"no"})");
     if (request.body.find("soon") != std::string::npos) {
-      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                           std::chrono::system_clock::now().time_since_epoch())
-                           .count();
-      return json_answer(R"({"user":{"account_id":"a"},"expires":)" + std::to_string(now + 300) +
-                         "}");
+      const auto unix_now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                std::chrono::system_clock::now().time_since_epoch())
+                                .count();
+      return json_answer(R"({"user":{"account_id":"a"},"expires":)" +
+                         std::to_string(unix_now + 300) + "}");
     }
     if (request.body.find("fail") != std::string::npos) return json_answer("", 500);
     return json_answer(R"({"user":{"account_id":"n)" + std::to_string(++number) + R"("}})");
