@@ -43,7 +43,8 @@ Story::Story(std::uint64_t seed, World::OnTrace on_trace)
       world_(
           world_options(seed),
           [this](std::size_t client, FabricEffect& effect) { on_effect(client, effect); },
-          std::move(on_trace)) {
+          std::move(on_trace)),
+      streams_(world_, Random(seed * 2 + 7), [this](const std::string& what) { fail(what); }) {
   kinds_ = {{"hub/plain", MergeKind::none, false}, {"hub/counter", MergeKind::counter, false}};
   switch (seed % 6) {
     case 0:
@@ -110,6 +111,7 @@ void Story::add_client() {
     copy->dkv = *id;
     copies_.push_back(std::move(copy));
   }
+  streams_.add_client(client);
 }
 
 Story::Copy& Story::copy_of(std::size_t client, DkvId dkv) {
@@ -119,6 +121,7 @@ Story::Copy& Story::copy_of(std::size_t client, DkvId dkv) {
 }
 
 void Story::on_effect(std::size_t client, FabricEffect& effect) {
+  if (streams_.on_effect(client, effect)) return;
   auto* event = std::get_if<DkvEffect>(&effect);
   if (event == nullptr) return;
   const DkvId dkv = std::visit([](const auto& item) { return item.dkv; }, *event);
@@ -178,6 +181,7 @@ void Story::storm(std::int64_t length_ms, bool edit) {
     // Now and then a flurry at one moment.
     world_.run_for(chance(4) ? 0 : static_cast<std::int64_t>(pick(1500)));
     if (edit) edit_something();
+    if (edit && chance(3)) streams_.publish_something();
     if (chance(trouble)) cause_trouble();
     for (auto entry = back_at_.begin(); entry != back_at_.end();) {
       if (entry->second > world_.now()) {
@@ -226,10 +230,10 @@ void Story::cause_trouble() {
 }
 
 bool Story::quiet() {
-  return std::all_of(copies_.begin(), copies_.end(), [&](const auto& copy) {
-    return copy->opened && copy->connected &&
-           world_.fabric(copy->client).dkvs().is_stable(copy->dkv);
-  });
+  return streams_.quiet() && std::all_of(copies_.begin(), copies_.end(), [&](const auto& copy) {
+           return copy->opened && copy->connected &&
+                  world_.fabric(copy->client).dkvs().is_stable(copy->dkv);
+         });
 }
 
 void Story::calm() {
@@ -383,8 +387,10 @@ void Story::check_all() {
            (copy->connected ? "" : ": not connected") +
            (dkvs.is_stable(copy->dkv) ? "" : ": unsaved changes"));
     }
+    if (!streams_.quiet()) fail("a stream never came to rest");
     return;
   }
+  streams_.check();
   check_copies_equal();
   for (const auto& copy : copies_) {
     check_told(*copy);

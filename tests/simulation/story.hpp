@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "simulation/stream_play.hpp"
 #include "simulation/world.hpp"
 
 namespace conat::simulation {
@@ -92,6 +93,7 @@ class Story {
   std::uint64_t seed_;
   Random dice_;
   World world_;
+  StreamPlay streams_;
   std::vector<StoreKind> kinds_;
   std::vector<std::unique_ptr<Copy>> copies_;
   std::vector<std::string> failures_;

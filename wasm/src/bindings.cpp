@@ -3,6 +3,8 @@
 // web/client/src/wasm/module.ts declares the same in TypeScript.
 #include <emscripten/bind.h>
 
+#include "conat/stream/persist_scope.hpp"
+#include "conat/stream/persist_server.hpp"
 #include "conat/subject/subject.hpp"
 #include "fabric_handle.hpp"
 
@@ -10,6 +12,15 @@ namespace {
 
 bool valid_subject(const std::string& subject) { return conat::is_valid_subject(subject); }
 bool valid_pattern(const std::string& pattern) { return conat::is_valid_pattern(pattern); }
+
+// Why a request on `subject` may not open `path`, always with code 403; empty: it may.
+std::string storage_refusal(const std::string& subject, const std::string& service,
+                            const std::string& path) {
+  const auto scope = conat::persist_parts::scope_of(subject, service);
+  if (!scope) return scope.error().text;
+  const conat::Status allowed = conat::check_storage_path(*scope, path, subject);
+  return allowed ? std::string() : allowed.error().text;
+}
 
 using Handle = conat::FabricHandle;
 
@@ -56,6 +67,7 @@ void bind_client(emscripten::class_<Handle>& fabric) {
 void bind_stores(emscripten::class_<Handle>& fabric) {
   fabric.function("dkvOpen", &Handle::dkv_open)
       .function("dkvClose", &Handle::dkv_close)
+      .function("dkvBelow", &Handle::dkv_below)
       .function("dkvGet", &Handle::dkv_get)
       .function("dkvHas", &Handle::dkv_has)
       .function("dkvSize", &Handle::dkv_size)
@@ -71,6 +83,44 @@ void bind_stores(emscripten::class_<Handle>& fabric) {
       .function("dkvHasUnsavedChanges", &Handle::dkv_has_unsaved_changes)
       .function("dkvIsStable", &Handle::dkv_is_stable)
       .function("dkvUnsavedChanges", &Handle::dkv_unsaved_changes);
+}
+
+void bind_streams(emscripten::class_<Handle>& fabric) {
+  fabric.function("streamOpen", &Handle::stream_open)
+      .function("streamClose", &Handle::stream_close)
+      .function("streamRequest", &Handle::stream_request)
+      .function("streamFollowChanges", &Handle::stream_follow_changes)
+      .function("streamSetReconnectDelay", &Handle::stream_set_reconnect_delay);
+}
+
+void bind_logs(emscripten::class_<Handle>& fabric) {
+  fabric.function("coreStreamOpen", &Handle::core_stream_open)
+      .function("coreStreamClose", &Handle::core_stream_close)
+      .function("coreStreamBelow", &Handle::core_stream_below)
+      .function("coreStreamLength", &Handle::core_stream_length)
+      .function("coreStreamSeqs", &Handle::core_stream_seqs)
+      .function("coreStreamEntries", &Handle::core_stream_entries)
+      .function("coreStreamIndex", &Handle::core_stream_index)
+      .function("coreStreamKeySeq", &Handle::core_stream_key_seq)
+      .function("coreStreamKeys", &Handle::core_stream_keys)
+      .function("coreStreamBytes", &Handle::core_stream_bytes)
+      .function("coreStreamSeen", &Handle::core_stream_seen)
+      .function("coreStreamStart", &Handle::core_stream_start)
+      .function("coreStreamLoad", &Handle::core_stream_load)
+      .function("coreStreamForget", &Handle::core_stream_forget)
+      .function("dstreamOpen", &Handle::dstream_open)
+      .function("dstreamClose", &Handle::dstream_close)
+      .function("dstreamBelow", &Handle::dstream_below)
+      .function("dstreamLength", &Handle::dstream_length)
+      .function("dstreamIds", &Handle::dstream_ids)
+      .function("dstreamEntries", &Handle::dstream_entries)
+      .function("dstreamStart", &Handle::dstream_start)
+      .function("dstreamPublish", &Handle::dstream_publish)
+      .function("dstreamSave", &Handle::dstream_save)
+      .function("dstreamLoad", &Handle::dstream_load)
+      .function("dstreamForget", &Handle::dstream_forget)
+      .function("dstreamUnsaved", &Handle::dstream_unsaved)
+      .function("dstreamIsStable", &Handle::dstream_is_stable);
 }
 
 void bind_sockets(emscripten::class_<Handle>& fabric) {
@@ -106,7 +156,10 @@ EMSCRIPTEN_BINDINGS(conat) {
   bind_memory(fabric);
   bind_client(fabric);
   bind_stores(fabric);
+  bind_streams(fabric);
+  bind_logs(fabric);
   bind_sockets(fabric);
   emscripten::function("isValidSubject", &valid_subject);
   emscripten::function("isValidPattern", &valid_pattern);
+  emscripten::function("storageRefusal", &storage_refusal);
 }

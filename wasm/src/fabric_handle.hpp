@@ -115,6 +115,7 @@ class FabricHandle {
                   const std::string& service, bool ephemeral, bool sync,
                   std::uint32_t config_length, std::uint32_t merge, bool autosave);
   void dkv_close(double now, std::uint32_t dkv);
+  std::uint32_t dkv_below(std::uint32_t dkv) const;  // the stream that takes its commands
   // Result: u8 encoding, then the payload. Negative: absent.
   Answer dkv_get(std::uint32_t dkv, const std::string& key);
   bool dkv_has(std::uint32_t dkv, const std::string& key) const;
@@ -140,6 +141,65 @@ class FabricHandle {
   bool dkv_is_stable(std::uint32_t dkv) const;
   // Result: text for each key.
   Answer dkv_unsaved_changes(std::uint32_t dkv);
+
+  // ---- streams ----
+  // Window: a map with `ephemeral`, `sync`, `compression`, `config`, each optional.
+  Answer stream_open(double now, const std::string& scope, const std::string& path,
+                     const std::string& service, std::uint32_t options_length);
+  void stream_close(double now, std::uint32_t stream);
+  // Window: headers (with the command), payload. Returns the CallId of stream_answer records to
+  // come.
+  Answer stream_request(double now, std::uint32_t stream, std::uint32_t headers_length,
+                        std::uint32_t raw_length, std::uint32_t encoding, double timeout_ms,
+                        bool many);
+  void stream_follow_changes(double now, std::uint32_t stream);
+  // Of streams and stores opened from now on.
+  void stream_set_reconnect_delay(double delay_ms);
+
+  // ---- core streams; commands are requests of stream core_stream_below() ----
+  // Window: as for stream_open, and `start_seq`.
+  Answer core_stream_open(double now, const std::string& scope, const std::string& path,
+                          const std::string& service, std::uint32_t options_length);
+  void core_stream_close(double now, std::uint32_t stream);
+  std::uint32_t core_stream_below(std::uint32_t stream) const;
+  std::uint32_t core_stream_length(std::uint32_t stream) const;
+  // Result: f64 seq for each message from `first` on.
+  Answer core_stream_seqs(std::uint32_t stream, std::uint32_t first);
+  // Result: for each of `count` messages from `first` on f64 id, f64 seq and f64 time (negative:
+  // none), flag keyed, [text key], u8 encoding, blob headers, blob payload.
+  Answer core_stream_entries(std::uint32_t stream, std::uint32_t first, std::uint32_t count);
+  // The index of the first message with this number or a higher one.
+  std::uint32_t core_stream_index(std::uint32_t stream, double seq) const;
+  double core_stream_key_seq(std::uint32_t stream, const std::string& key) const;  // negative: none
+  // Result: for each key text key, f64 seq.
+  Answer core_stream_keys(std::uint32_t stream);
+  double core_stream_bytes(std::uint32_t stream) const;  // of all payloads
+  double core_stream_seen(std::uint32_t stream) const;   // the highest number told
+  double core_stream_start(std::uint32_t stream) const;  // 0: from the beginning
+  // Returns the CallId of a core_stream_loaded record to come.
+  Answer core_stream_load(double now, std::uint32_t stream, double start_seq);
+  // Window: the numbers, as f64.
+  void core_stream_forget(double now, std::uint32_t stream, std::uint32_t count);
+
+  // ---- append-only streams; the same, and ----
+  Answer dstream_open(double now, const std::string& scope, const std::string& path,
+                      const std::string& service, std::uint32_t options_length, bool autosave);
+  void dstream_close(double now, std::uint32_t stream);
+  std::uint32_t dstream_below(std::uint32_t stream) const;
+  std::uint32_t dstream_length(std::uint32_t stream) const;
+  // Result: f64 id for each message from `first` on: its number, or a negative one of its own.
+  Answer dstream_ids(std::uint32_t stream, std::uint32_t first);
+  Answer dstream_entries(std::uint32_t stream, std::uint32_t first, std::uint32_t count);
+  double dstream_start(std::uint32_t stream) const;
+  // Window: headers, payload.
+  Answer dstream_publish(double now, std::uint32_t stream, std::uint32_t headers_length,
+                         std::uint32_t raw_length, std::uint32_t encoding, double ttl_ms);
+  // Returns the CallId of a dstream_saved record to come.
+  Answer dstream_save(double now, std::uint32_t stream);
+  Answer dstream_load(double now, std::uint32_t stream, double start_seq);
+  void dstream_forget(double now, std::uint32_t stream, std::uint32_t count);
+  std::uint32_t dstream_unsaved(std::uint32_t stream) const;  // they are the last ones
+  bool dstream_is_stable(std::uint32_t stream) const;
 
   // ---- sockets ----
   // Times in ms, max_queue in messages.
@@ -189,6 +249,9 @@ class FabricHandle {
   MessageData take_data(std::uint32_t headers_length, std::uint32_t raw_length,
                         std::uint32_t encoding);
   Value take_value(std::uint32_t length);
+  std::vector<StreamSequence> take_seqs(std::uint32_t count);
+  StreamOpenOptions take_stream_options(const std::string& scope, const std::string& path,
+                                        const std::string& service, std::uint32_t options_length);
 
   template <class T>
   Answer answer(const Result<T>& result) {
@@ -198,6 +261,9 @@ class FabricHandle {
   }
   Answer answer(const Status& status);
   Answer answer_with_result() const { return static_cast<Answer>(result_.size()); }
+
+  struct ResultEntry;
+  void add_entry(const ResultEntry& entry);
 
   // Layer and id are of no use here: every user effect names its object itself.
   static constexpr Owner owner{Layer::user, 0};

@@ -26,6 +26,10 @@ void FabricHandle::dkv_close(double now, std::uint32_t dkv) {
   fabric_.dkvs().close(milliseconds(now), dkv);
 }
 
+std::uint32_t FabricHandle::dkv_below(std::uint32_t dkv) const {
+  return fabric_.dkvs().stream(dkv);
+}
+
 Answer FabricHandle::dkv_get(std::uint32_t dkv, const std::string& key) {
   const std::optional<EncodedValue> value = fabric_.dkvs().get(dkv, key);
   if (!value) return failed;

@@ -74,7 +74,9 @@ void Outbox::add(FabricEffect effect) {
   if (auto* client = std::get_if<ClientEffect>(&effect)) std::visit(write_inner, *client);
   if (auto* socket = std::get_if<SocketEffect>(&effect)) std::visit(write_inner, *socket);
   if (auto* dkv = std::get_if<DkvEffect>(&effect)) std::visit(write_inner, *dkv);
-  // A StreamClientEffect never comes here: the core's stores open streams, JavaScript does not.
+  if (auto* stream = std::get_if<StreamClientEffect>(&effect)) std::visit(write_inner, *stream);
+  if (auto* log = std::get_if<CoreStreamEffect>(&effect)) std::visit(write_inner, *log);
+  if (auto* dstream = std::get_if<DStreamEffect>(&effect)) std::visit(write_inner, *dstream);
 }
 
 void Outbox::optional_error(const std::optional<Error>& error) {
@@ -275,6 +277,64 @@ void Outbox::write(dkv_effect::Saved effect) {
   writer_.u32(effect.dkv);
   writer_.f64(static_cast<double>(effect.call));
   optional_error(effect.error);
+  writer_.end();
+}
+
+// ---- streams ----
+
+// Streams of JavaScript do not follow everything: those of the core's stores do.
+void Outbox::write(stream_client_effect::Snapshot) {}
+
+void Outbox::write(stream_client_effect::Changes effect) {
+  writer_.begin(Record::stream_changes);
+  writer_.u32(effect.stream);
+  for (StreamUpdate& update : effect.changes) {
+    writer_.flag(update.is_delete);
+    if (update.is_delete) {
+      writer_.u32(static_cast<std::uint32_t>(update.deleted.size()));
+      for (const StreamSequence seq : update.deleted) writer_.f64(static_cast<double>(seq));
+    } else {
+      message(std::move(update.message));
+    }
+  }
+  writer_.end();
+}
+
+void Outbox::message(StreamMessage message) {
+  writer_.f64(static_cast<double>(message.seq));
+  writer_.f64(static_cast<double>(message.time));
+  writer_.flag(message.key.has_value());
+  if (message.key) writer_.text(*message.key);
+  writer_.data(MessageData{message.encoding, std::move(message.raw), std::move(message.headers)});
+  writer_.text(message.message_id);
+}
+
+void Outbox::write(stream_client_effect::Failed effect) {
+  writer_.begin(Record::stream_failed);
+  writer_.u32(effect.stream);
+  writer_.error(effect.error);
+  writer_.end();
+}
+
+void Outbox::write(stream_client_effect::ConnectionChanged effect) {
+  writer_.begin(Record::stream_connection);
+  writer_.u32(effect.stream);
+  writer_.flag(effect.connected);
+  writer_.u8(static_cast<std::uint8_t>(effect.follow));
+  writer_.end();
+}
+
+void Outbox::write(stream_client_effect::Answer effect) {
+  writer_.begin(Record::stream_answer);
+  writer_.u32(effect.stream);
+  writer_.f64(static_cast<double>(effect.call));
+  writer_.flag(effect.last);
+  writer_.flag(effect.reply.ok());
+  if (effect.reply) {
+    writer_.data(std::move(*effect.reply));
+  } else {
+    writer_.error(effect.reply.error());
+  }
   writer_.end();
 }
 

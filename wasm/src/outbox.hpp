@@ -39,6 +39,19 @@
 //     dkv_connection        id dkv, flag connected
 //     dkv_merge             id dkv, id merge, text key, value local, value remote, value previous
 //     dkv_saved             id dkv, call, flag ok, [error]
+//     stream_answer         id stream, call, flag last, flag ok, data | error
+//     stream_changes        id stream, then until the record ends: flag is_delete, and
+//                           u32 count and as many f64 | f64 seq, f64 time, flag keyed, [text key],
+//                           data, text message_id
+//     stream_connection     id stream, flag connected, u8 StreamFollow
+//     stream_failed         id stream, error
+//     core_stream_opened    id stream, flag ok, [error]
+//     core_stream_change    id stream, flag is_delete, f64 seq, f64 time, flag keyed, [text key],
+//                           flag tombstone, data, value previous, text message_id
+//     core_stream_connection, core_stream_loaded   as dkv_connection and dkv_saved
+//     dstream_opened, dstream_change, dstream_connection, dstream_loaded   as for core streams
+//     dstream_saved, dstream_stable   as for key-value stores
+//     dstream_rejected      id stream, value, error
 //     socket_connected      id server, id socket, text subject
 //     socket_state          id socket, u8 SocketState
 //     socket_data           id socket, data
@@ -143,10 +156,31 @@ class Outbox {
   void write(dkv_effect::ConnectionChanged effect);
   void write(dkv_effect::MergeNeeded effect);
   void write(dkv_effect::Saved effect);
+  void write(stream_client_effect::Snapshot effect);
+  void write(stream_client_effect::Changes effect);
+  void write(stream_client_effect::Failed effect);
+  void write(stream_client_effect::ConnectionChanged effect);
+  void write(stream_client_effect::Answer effect);
+  void write(core_stream_effect::Opened effect);
+  void write(core_stream_effect::Change effect);
+  void write(core_stream_effect::ConnectionChanged effect);
+  void write(core_stream_effect::Loaded effect);
+  void write(dstream_effect::Opened effect);
+  void write(dstream_effect::Change effect);
+  void write(dstream_effect::Rejected effect);
+  void write(dstream_effect::Stable effect);
+  void write(dstream_effect::ConnectionChanged effect);
+  void write(dstream_effect::Saved effect);
+  void write(dstream_effect::Loaded effect);
 
   void optional_error(const std::optional<Error>& error);
   void value(std::optional<EncodedValue> value);
   void reply(Result<Message> reply, bool last);
+  void message(StreamMessage message);
+  void opened(Record kind, std::uint32_t stream, const std::optional<Error>& error);
+  void connection(Record kind, std::uint32_t stream, bool connected);
+  void outcome(Record kind, std::uint32_t stream, CallId call, const std::optional<Error>& error);
+  void change(Record kind, std::uint32_t stream, StreamLogChange change);
 
   RecordWriter writer_;
 };

@@ -26,7 +26,7 @@
 namespace conat {
 
 // Which layer a subscription or call belongs to, and which object of it.
-enum class Layer : std::uint8_t { user, socket, stream, service, sync };
+enum class Layer : std::uint8_t { user, socket, stream, service, sync, core_stream, dstream };
 struct Owner {
   Layer layer = Layer::user;
   std::uint32_t id = 0;

@@ -1,4 +1,5 @@
-// Everything a client program has, composed: Client, Sockets, StreamClients and Dkvs, with the
+// Everything a client program has, composed: Client, Sockets, StreamClients and the synchronized
+// structures on them (Dkvs, CoreStreams, DStreams), with the
 // events of each layer routed to its owner. What is left over comes out of next(): transport work
 // and the user's events. The WASM module, the native client and the simulator drive one Fabric
 // each.
@@ -12,13 +13,16 @@
 
 #include "conat/client/client.hpp"
 #include "conat/socket/sockets.hpp"
+#include "conat/sync/core_stream.hpp"
 #include "conat/sync/dkv.hpp"
+#include "conat/sync/dstream.hpp"
 #include "conat/sync/stream_client.hpp"
 
 namespace conat {
 
 // What the shell and the user see: the transport effects and those whose owner layer is `user`.
-using FabricEffect = std::variant<ClientEffect, SocketEffect, StreamClientEffect, DkvEffect>;
+using FabricEffect = std::variant<ClientEffect, SocketEffect, StreamClientEffect, DkvEffect,
+                                  CoreStreamEffect, DStreamEffect>;
 
 class Fabric {
  public:
@@ -30,6 +34,8 @@ class Fabric {
   Sockets& sockets();
   StreamClients& streams();
   Dkvs& dkvs();
+  CoreStreams& core_streams();
+  DStreams& dstreams();
 
   // Runs every layer's timers that are due.
   void on_time(TimeMs now);

@@ -4,18 +4,15 @@
 #include <utility>
 
 #include "conat/sync/dkv_store.hpp"
+#include "conat/sync/save_policy.hpp"
 
 namespace conat {
 namespace {
 
 constexpr std::uint8_t kNil[] = {0xc0};
-constexpr std::size_t kItemOverhead = 64;
 // A server that refuses to create a key this often in a row, and shows no other value for it, does
 // not know must_not_exist.
 constexpr std::uint32_t kRefusedCreations = 8;
-// How long an answer to a repeated write may be ahead of the echo. The echo may also have come and
-// gone before this session, so that it cannot be waited for without a limit.
-constexpr std::int64_t kEchoWait = 2000;
 
 const Headers& tombstone_headers() {
   static const Headers headers = [] {
@@ -24,11 +21,6 @@ const Headers& tombstone_headers() {
     return made;
   }();
   return headers;
-}
-
-// Repeating will not help.
-bool is_permanent(const ErrorCode& code) {
-  return code.word == "reject" || code.number == 400 || code.number == 403 || code.number == 413;
 }
 
 }  // namespace
@@ -92,7 +84,8 @@ bool DkvStore::next_batch(TimeMs now, Batch& batch) {
          batch.items.size() < limits::set_many_batch) {
     Pending& pending = *unsent_.begin()->second;
     StreamSet item = make_item(pending, table_.find(pending.key));
-    bytes += pending.key.size() + item.raw.size() + item.headers.encoded().size() + kItemOverhead;
+    bytes += pending.key.size() + item.raw.size() + item.headers.encoded().size() +
+             save_item_overhead_bytes;
     if (bytes > limits::set_many_batch_bytes && !batch.items.empty()) break;
     unqueue(pending);
     pending.write->repeated = pending.write->state == WriteState::unknown;
@@ -185,7 +178,7 @@ void DkvStore::item_stored(TimeMs now, Pending& pending, StreamSequence seq) {
   if (seq <= seen_seq_) {
     settle(pending, table_.find(pending.key));
   } else if (write.repeated) {
-    settle_repeated_at_ = now + kEchoWait;
+    settle_repeated_at_ = now + echo_wait_ms;
   }
 }
 
@@ -195,7 +188,7 @@ void DkvStore::item_failed(TimeMs now, Pending& pending, Error error) {
   if (error.code.word == "wrong-last-sequence") {
     if (creates && ++refused_creations_ >= kRefusedCreations) server_checks_absence_ = false;
     refused(now, pending);
-  } else if (is_permanent(error.code)) {
+  } else if (is_refusal_for_good(error.code)) {
     rejected(pending, std::move(error));
   } else if (creates && error.code.empty()) {
     server_checks_absence_ = false;
@@ -245,10 +238,7 @@ void DkvStore::rejected(Pending& pending, Error error) {
 }
 
 void DkvStore::back_off(TimeMs now) {
-  double delay = static_cast<double>(limits::save_retry_ms);
-  for (std::uint32_t i = 0; i < failures_ && delay < limits::save_retry_max_ms; ++i) delay *= 1.3;
-  const auto bounded = std::min(static_cast<std::int64_t>(delay), limits::save_retry_max_ms);
-  send_at_ = std::max(send_at_, now + bounded);
+  send_at_ = std::max(send_at_, now + save_delay_ms(failures_));
   ++failures_;
 }
 

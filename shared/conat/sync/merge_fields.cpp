@@ -6,7 +6,7 @@
 namespace conat {
 namespace {
 
-bool same(const Value* a, const Value* b) {
+bool same_field(const Value* a, const Value* b) {
   if (a == nullptr || b == nullptr) return a == b;
   return *a == *b;
 }
@@ -40,11 +40,11 @@ class Fields {
 
 // The depth is bounded by that of decoded values (limits::max_value_depth).
 std::optional<Value> merge_field(const MergeSides& sides) {
-  if (same(sides.remote, sides.previous) || sides.remote == nullptr) {
+  if (same_field(sides.remote, sides.previous) || sides.remote == nullptr) {
     if (sides.local == nullptr) return std::nullopt;
     return *sides.local;
   }
-  if (same(sides.local, sides.previous) || sides.local == nullptr) return *sides.remote;
+  if (same_field(sides.local, sides.previous) || sides.local == nullptr) return *sides.remote;
   if (sides.local->if_map() == nullptr || sides.remote->if_map() == nullptr) return *sides.local;
 
   const Fields local(sides.local);

@@ -29,8 +29,18 @@ CallId StreamClients::command(TimeMs now, StreamClientId stream, std::string_vie
                               const Value& arguments, const StreamCallOptions& options) {
   return impl_->call(now, stream, encode_command(name, arguments), options);
 }
+CallId StreamClients::request(TimeMs now, StreamClientId stream, MessageData data,
+                              const StreamCallOptions& options) {
+  return impl_->call(now, stream, std::move(data), options);
+}
+void StreamClients::follow_changes(TimeMs now, StreamClientId stream) {
+  impl_->follow_changes(now, stream);
+}
 void StreamClients::set_held(StreamClientId stream, std::optional<std::uint64_t> count) {
   impl_->set_held(stream, count);
+}
+void StreamClients::set_start_seq(StreamClientId stream, StreamSequence start_seq) {
+  impl_->set_start_seq(stream, start_seq);
 }
 bool StreamClients::connected(StreamClientId stream) const { return impl_->connected(stream); }
 void StreamClients::on_socket_effect(TimeMs now, SocketEffect effect) {
@@ -84,6 +94,10 @@ void StreamClients::Impl::close(TimeMs now, StreamClientId id) {
 
 void StreamClients::Impl::set_held(StreamClientId id, std::optional<std::uint64_t> count) {
   if (Stream* stream = find(id)) stream->held = count;
+}
+
+void StreamClients::Impl::set_start_seq(StreamClientId id, StreamSequence start_seq) {
+  if (Stream* stream = find(id)) stream->options.start_seq = start_seq;
 }
 
 bool StreamClients::Impl::connected(StreamClientId id) const {
@@ -157,7 +171,7 @@ void StreamClients::Impl::on_state(TimeMs now, StreamClientId id, Stream& stream
       // The socket would come back by itself, but perhaps at another server, which does not know
       // what it was opened for. A new one connects as soon as the client is back; without a delay
       // of its own, since the client's coming back had one.
-      if (stream.phase == Phase::live) {
+      if (stream.phase == Phase::live || stream.filling) {
         lose_session(id, stream);
         connect(now, id, stream);
       } else if (stream.greeted) {
@@ -172,11 +186,10 @@ void StreamClients::Impl::on_state(TimeMs now, StreamClientId id, Stream& stream
 
 // The socket is not usable now; what was asked in it fails.
 void StreamClients::Impl::lose_session(StreamClientId id, Stream& stream) {
-  const bool was_live = stream.phase == Phase::live;
   stream.phase = Phase::waiting;
   forget_progress(stream);
   drop_requests(id, Error(ErrorKind::disconnected));
-  if (was_live) {
+  if (std::exchange(stream.told_connected, false)) {
     effects_.push_back(stream_client_effect::ConnectionChanged{stream.owner, id, false});
   }
   rearm(id, stream);
@@ -186,6 +199,7 @@ void StreamClients::Impl::lose_session(StreamClientId id, Stream& stream) {
 void StreamClients::Impl::fail_session(TimeMs now, StreamClientId id, Stream& stream,
                                        const Error& error) {
   const bool final = (error.code.number == 403 || error.code.number == 429) && !stream.opened;
+  if (final) drop_requests(id, error);
   lose_session(id, stream);
   release_socket(now, stream);
   if (final) {
@@ -314,6 +328,7 @@ void StreamClients::Impl::on_reply(TimeMs now, socket_effect::ReplyArrived& effe
   } else if (auto error = answer_error(effect.reply->data)) {
     reply = std::move(*error);
   } else {
+    find(request.stream)->opened = true;
     reply = std::move(effect.reply->data);
   }
   answer(request.stream, request.owner, request.call, std::move(reply), effect.last);

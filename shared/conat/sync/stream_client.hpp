@@ -8,6 +8,9 @@
 // repeated on it; when it was closed, or the server does not know it any more, a new one is made
 // (1.5 s * 1.8^n, at most 30 s, 25% jitter; the series starts again after 60 s of stability).
 //
+// Sequence numbers that a feed leaves out are asked for before it goes on; mostly there is nothing
+// to them any more.
+//
 // Deletes that happened while it was away are found by comparing the number of messages: the
 // receiver tells how many it holds (set_held); when the server has fewer, or when nobody told,
 // everything is read again.
@@ -43,7 +46,8 @@ struct StreamOpenOptions {
   std::string service = "persist";
   bool ephemeral = false;
   bool sync = false;
-  Value config;  // applied at each opening; null: none
+  Value compression;  // as the server knows it; null: its default
+  Value config;       // applied at each opening; null: none
   StreamFollow follow = StreamFollow::everything;
   StreamSequence start_seq = 0;  // 0: from the beginning
 };
@@ -70,7 +74,8 @@ struct Changes {
   StreamClientId stream;
   std::vector<StreamUpdate> changes;
 };
-struct Failed {  // 403 or 429 at the first opening: for good, the stream is closed
+// 403 or 429 at the first opening: for good, the stream is closed. All requests were answered so.
+struct Failed {
   Owner owner;
   StreamClientId stream;
   Error error;
@@ -80,6 +85,7 @@ struct ConnectionChanged {
   Owner owner;
   StreamClientId stream;
   bool connected;
+  StreamFollow follow = StreamFollow::nothing;  // in this session
 };
 // The answer to a request: the reply's message (null payload with error headers becomes an Error).
 struct Answer {
@@ -119,9 +125,18 @@ class StreamClients {
                   const StreamCallOptions& options = {});
   CallId command(TimeMs now, StreamClientId stream, std::string_view name, const Value& arguments,
                  const StreamCallOptions& options = {});
+  // A request that the caller has encoded: command and arguments in the headers.
+  CallId request(TimeMs now, StreamClientId stream, MessageData data,
+                 const StreamCallOptions& options = {});
+  // From now on a stream that was opened for requests alone also tells what changes; `changes`
+  // takes effect when ConnectionChanged says so (again). Others stay as they are.
+  void follow_changes(TimeMs now, StreamClientId stream);
   // How many messages the receiver holds after all that it was told; see above. It may be told at
   // any time, the last word counts. nullopt: not known.
   void set_held(StreamClientId stream, std::optional<std::uint64_t> count);
+
+  // The receiver has caught up with what is before, too: from now on it is told from here on.
+  void set_start_seq(StreamClientId stream, StreamSequence start_seq);
 
   bool connected(StreamClientId stream) const;
 

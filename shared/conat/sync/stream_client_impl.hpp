@@ -33,7 +33,9 @@ class StreamClients::Impl {
   Result<StreamClientId> open(TimeMs now, Owner owner, StreamOpenOptions options);
   void close(TimeMs now, StreamClientId id);
   CallId call(TimeMs now, StreamClientId id, MessageData data, const StreamCallOptions& options);
+  void follow_changes(TimeMs now, StreamClientId id);
   void set_held(StreamClientId id, std::optional<std::uint64_t> count);
+  void set_start_seq(StreamClientId id, StreamSequence start_seq);
   bool connected(StreamClientId id) const;
   void on_socket_effect(TimeMs now, SocketEffect effect);
   void on_time(TimeMs now);
@@ -75,6 +77,7 @@ class StreamClients::Impl {
     int unanswered = 0;  // of feed and config
     Load load = Load::none;
     bool complete = false;  // the load is for everything
+    bool filling = false;   // the load is for a gap in the feed
     bool checking = false;  // an inventory is to be compared before the session is live
     int checks = 0;
     std::uint64_t load_number = 0;  // of the next part
@@ -84,7 +87,9 @@ class StreamClients::Impl {
     std::size_t held_back_bytes = 0;
 
     // What the receiver has been told.
-    bool opened = false;  // a session was complete once
+    bool told_connected = false;
+    bool opened = false;  // the server let it in once: a session was complete, or it answered
+    bool based = false;   // last_seq says where the changes go on
     StreamSequence last_seq = 0;
     std::optional<std::uint64_t> held;
 
@@ -108,6 +113,8 @@ class StreamClients::Impl {
 
   // ---- sessions (stream_session.cpp) ----
   void start(TimeMs now, StreamClientId id, Stream& stream);
+  bool ask_for_feed(TimeMs now, StreamClientId id, Stream& stream);
+  bool ask_for_changes(TimeMs now, StreamClientId id, Stream& stream);
   bool ask(TimeMs now, StreamClientId id, Stream& stream, Purpose purpose, MessageData data,
            bool many);
   bool load(TimeMs now, StreamClientId id, Stream& stream, bool complete);
@@ -118,6 +125,8 @@ class StreamClients::Impl {
                     bool last);
   void on_inventory(TimeMs now, StreamClientId id, Stream& stream, const MessageData& answer);
   void proceed(TimeMs now, StreamClientId id, Stream& stream);
+  static bool has_gap(const Stream& stream, const std::vector<StreamUpdate>& updates);
+  void hold_back(TimeMs now, StreamClientId id, Stream& stream, std::vector<StreamUpdate> updates);
   void deliver_load(StreamClientId id, Stream& stream);
   void deliver(StreamClientId id, Stream& stream, std::vector<StreamUpdate> updates);
   void deliver_held_back(StreamClientId id, Stream& stream);

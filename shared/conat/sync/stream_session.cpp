@@ -21,6 +21,7 @@ MessageData opening_message(const StreamOpenOptions& options) {
   storage.emplace_back("path", options.path);
   if (options.ephemeral) storage.emplace_back("ephemeral", true);
   if (options.sync) storage.emplace_back("sync", true);
+  if (!options.compression.is_null()) storage.emplace_back("compression", options.compression);
   Value::Map opening;
   opening.emplace_back("storage", Value(std::move(storage)));
   opening.emplace_back("changefeed", false);
@@ -36,6 +37,7 @@ std::size_t weight(const StreamMessage& message) {
 void StreamClients::Impl::forget_progress(Stream& stream) {
   stream.unanswered = 0;
   stream.load = Load::none;
+  stream.filling = false;
   stream.checking = false;
   stream.checks = 0;
   stream.check_at.reset();
@@ -53,11 +55,7 @@ void StreamClients::Impl::start(TimeMs now, StreamClientId id, Stream& stream) {
   stream.phase = Phase::starting;
   Status written = sockets_.write(now, stream.socket, opening_message(stream.options));
   if (!written.ok()) return fail_session(now, id, stream, written.error());
-  if (follow != StreamFollow::nothing) {
-    ++stream.unanswered;
-    const MessageData request = encode_command("changefeed", Value());
-    if (!ask(now, id, stream, Purpose::feed, request, false)) return;
-  }
+  if (follow != StreamFollow::nothing && !ask_for_feed(now, id, stream)) return;
   if (stream.options.config.if_map() != nullptr) {
     ++stream.unanswered;
     Value arguments;
@@ -70,13 +68,33 @@ void StreamClients::Impl::start(TimeMs now, StreamClientId id, Stream& stream) {
         stream.opened && stream.held && !stream.options.ephemeral && stream.options.start_seq == 0;
     if (!load(now, id, stream, !comparable)) return;
   } else if (follow == StreamFollow::changes) {
-    if (stream.opened ? !load(now, id, stream, false) : !check(now, id, stream)) return;
+    if (!ask_for_changes(now, id, stream)) return;
   }
   send_waiting(now, id, stream);
   proceed(now, id, stream);
 }
 
-// This and what uses it: false when the session has failed.
+void StreamClients::Impl::follow_changes(TimeMs now, StreamClientId id) {
+  Stream* stream = find(id);
+  if (stream == nullptr || stream->options.follow != StreamFollow::nothing) return;
+  stream->options.follow = StreamFollow::changes;
+  if (!stream->greeted) return;  // the session that begins will ask
+  stream->phase = Phase::starting;
+  if (ask_for_feed(now, id, *stream)) ask_for_changes(now, id, *stream);
+}
+
+bool StreamClients::Impl::ask_for_feed(TimeMs now, StreamClientId id, Stream& stream) {
+  ++stream.unanswered;
+  const MessageData request = encode_command("changefeed", Value());
+  return ask(now, id, stream, Purpose::feed, request, false);
+}
+
+// What was missed since the last session, or where the stream stands at the first one.
+bool StreamClients::Impl::ask_for_changes(TimeMs now, StreamClientId id, Stream& stream) {
+  return stream.based ? load(now, id, stream, false) : check(now, id, stream);
+}
+
+// False when the session has failed; the others that ask the same.
 bool StreamClients::Impl::ask(TimeMs now, StreamClientId id, Stream& stream, Purpose purpose,
                               MessageData data, bool many) {
   RequestOptions options;
@@ -164,6 +182,7 @@ void StreamClients::Impl::on_inventory(TimeMs now, StreamClientId id, Stream& st
   if (stream.options.follow == StreamFollow::changes) {
     deliver_held_back(id, stream);
     stream.last_seq = std::max(stream.last_seq, seq->integer_or(0));
+    stream.based = true;
     stream.checking = false;
     return proceed(now, id, stream);
   }
@@ -187,7 +206,8 @@ void StreamClients::Impl::proceed(TimeMs now, StreamClientId id, Stream& stream)
   if (stream.phase != Phase::starting || stream.unanswered > 0) return;
   if (stream.load == Load::ready) {
     deliver_load(id, stream);
-    if (stream.options.follow == StreamFollow::everything && !stream.complete) {
+    const bool caught_up = stream.complete || stream.filling;
+    if (stream.options.follow == StreamFollow::everything && !caught_up) {
       check(now, id, stream);
       return;
     }
@@ -195,16 +215,20 @@ void StreamClients::Impl::proceed(TimeMs now, StreamClientId id, Stream& stream)
   if (stream.load == Load::running || stream.checking) return;
   deliver_held_back(id, stream);
   stream.phase = Phase::live;
+  if (std::exchange(stream.filling, false)) return;
   stream.live_since = std::max<TimeMs>(now, 1);
-  stream.opened = true;
-  effects_.push_back(stream_client_effect::ConnectionChanged{stream.owner, id, true});
+  // Without anything to ask it is not known yet whether the server let it in.
+  if (stream.options.follow != StreamFollow::nothing) stream.opened = true;
+  stream.told_connected = true;
+  effects_.push_back(
+      stream_client_effect::ConnectionChanged{stream.owner, id, true, stream.options.follow});
 }
 
 void StreamClients::Impl::deliver_load(StreamClientId id, Stream& stream) {
   stream.load = Load::none;
   stream.load_bytes = 0;
   std::vector<StreamMessage> messages = std::exchange(stream.messages, {});
-  if (stream.options.follow == StreamFollow::changes) {
+  if (stream.options.follow == StreamFollow::changes || stream.filling) {
     std::vector<StreamUpdate> updates;
     updates.reserve(messages.size());
     for (StreamMessage& message : messages) {
@@ -249,10 +273,29 @@ void StreamClients::Impl::on_data(TimeMs now, StreamClientId id, Stream& stream,
     return fail_session(now, id, stream, error);
   }
   if (stream.options.follow == StreamFollow::nothing) return;
-  if (stream.phase == Phase::live) return deliver(id, stream, std::move(*updates));
+  if (stream.phase == Phase::live) {
+    if (!has_gap(stream, *updates)) return deliver(id, stream, std::move(*updates));
+    stream.phase = Phase::starting;
+    stream.filling = true;
+    if (!load(now, id, stream, false)) return;
+  }
   // While the socket is lost nothing is kept: the next session asks for all of it.
-  if (stream.phase != Phase::starting) return;
-  for (StreamUpdate& update : *updates) {
+  if (stream.phase == Phase::starting) hold_back(now, id, stream, std::move(*updates));
+}
+
+bool StreamClients::Impl::has_gap(const Stream& stream, const std::vector<StreamUpdate>& updates) {
+  StreamSequence last = stream.last_seq;
+  for (const StreamUpdate& update : updates) {
+    if (update.is_delete || update.message.seq <= last) continue;
+    if (update.message.seq > last + 1) return true;
+    last = update.message.seq;
+  }
+  return false;
+}
+
+void StreamClients::Impl::hold_back(TimeMs now, StreamClientId id, Stream& stream,
+                                    std::vector<StreamUpdate> updates) {
+  for (StreamUpdate& update : updates) {
     stream.held_back_bytes += weight(update.message) + 8 * update.deleted.size();
     stream.held_back.push_back(std::move(update));
   }

@@ -1,8 +1,12 @@
 // The client: one connection, everything that goes over it, and the events of both.
 import { Calls } from "./calls.js";
 import { DataEncoding, decodeBytes, encodeShared } from "./codec.js";
-import type { DKO, DKOOptions } from "./dko/index.js";
+import type { AKV } from "./akv/akv.js";
+import type { AStream } from "./astream/astream.js";
+import type { CoreStream, CoreStreamOptions } from "./core_stream/index.js";
 import type { DKV, DKVOptions } from "./dkv/index.js";
+import type { DKO, DKOOptions } from "./dko/index.js";
+import type { DStream, DStreamOptions } from "./dstream/index.js";
 import { Emitter } from "./emitter.js";
 import { closed, ConatError, timedOut } from "./errors.js";
 import {
@@ -14,7 +18,7 @@ import { platform } from "./platform.js";
 import { callService, callServices, serve } from "./services.js";
 import { SocketNamespace, Sockets } from "./socket/index.js";
 import { Subscription } from "./subscription.js";
-import { SyncStores, type SyncNamespace } from "./sync/index.js";
+import { SyncStores, type AsyncStoreOptions, type SyncNamespace } from "./sync/index.js";
 import { SubscriptionTable } from "./subscriptions.js";
 import { defaults, timeoutOf } from "./timeouts.js";
 import { Bench, show } from "./tools.js";
@@ -421,6 +425,32 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   }
 
   /**
+   * Opens an append-only stream, with one's own messages at its end at once.
+   * @throws ConatError 403, 429; other failures are retried for ever.
+   */
+  async dstream<T = unknown>(options: DStreamOptions): Promise<DStream<T>> {
+    return this.stores.dstream<T>(options);
+  }
+
+  /**
+   * Opens a stream that is held whole, in order and by key.
+   * @throws ConatError 403, 429; other failures are retried for ever.
+   */
+  async cstream<T = unknown>(options: CoreStreamOptions): Promise<CoreStream<T>> {
+    return this.stores.cstream<T>(options);
+  }
+
+  /** Opens a key-value store that is asked at every call instead of being downloaded. @throws ConatError `closed` */
+  akv<T = unknown>(options: AsyncStoreOptions): AKV<T> {
+    return this.stores.akv<T>(options);
+  }
+
+  /** Opens a stream that is asked at every call instead of being downloaded. @throws ConatError `closed` */
+  astream<T = unknown>(options: AsyncStoreOptions): AStream<T> {
+    return this.stores.astream<T>(options);
+  }
+
+  /**
    * Prints what arrives on a subject, for people; `callback` gets the messages instead.
    * @returns the subscription; close it to end the watching.
    * @throws ConatError as `subscribe`.
@@ -568,7 +598,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
       case Kind.info:
         return this.#onInfo(reader);
       default:
-        if (kind >= Kind.socketConnected) this.#sockets.onRecord(kind, reader);
+        if (kind >= Kind.socketConnected && kind < Kind.coreStreamOpened) this.#sockets.onRecord(kind, reader);
         else this.stores.onRecord(kind, reader);
     }
   }

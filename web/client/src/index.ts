@@ -7,6 +7,11 @@
  * const client = connect({ address: "https://example.com" });
  * for await (const message of await client.subscribe("news.*")) console.log(message.subject, message.data);
  */
+import { connect } from "./connect.js";
+import { setDefaultClient } from "./sync/default_client.js";
+
+setDefaultClient(() => connect());
+
 export { connect, getClient } from "./connect.js";
 export { Client, type Connection } from "./client.js";
 export { DataEncoding, decode, encode } from "./codec.js";
@@ -28,8 +33,25 @@ export {
   DKV, type BuiltInMerge, type DKVEvents, type DKVOptions, type MergeFunction, type MergeInput, type SetOptions,
   type StreamConfig,
 } from "./dkv/index.js";
+export { AKV, type AKVSetOptions } from "./akv/akv.js";
+export { AStream, type AStreamChange, type AStreamMessage, type AStreamPublishOptions } from "./astream/astream.js";
+export {
+  CoreStream, cstream, type CoreStreamChange, type CoreStreamDeleteOptions, type CoreStreamEvents,
+  type CoreStreamOptions, type CoreStreamPublishOptions, type RawStreamMessage,
+} from "./core_stream/index.js";
 export { DKO, type DKOEvents, type DKOOptions, type FieldPath } from "./dko/index.js";
-export type { SyncNamespace } from "./sync/index.js";
+export {
+  DStream, dstream, type DStreamDeleteOptions, type DStreamEvents, type DStreamOptions, type DStreamPublishOptions,
+} from "./dstream/index.js";
+export { type Feed } from "./async_queue.js";
+export {
+  assertHasWritePermission, setDefaultReconnectDelay, StreamClient, type CallTimeout, type DeleteChange,
+  type DeleteOptions, type RangeOptions, type SetChange, type SetOperation, type SetOutcome, type StorageOptions,
+  type StoredAt, type StoredMessage, type StreamChange, type StreamEvents, type StreamInventory, type StreamOptions,
+  type StreamUser,
+} from "./stream/index.js";
+export { stream } from "./sync/standalone.js";
+export type { AsyncStoreEvents, AsyncStoreOptions, StoreOptions, SyncNamespace } from "./sync/index.js";
 export {
   ClientSocket, ServerSocket, SocketServer, SocketRequest, SOCKET_HEADER_CMD, type SocketCommand,
   type SocketConnectOptions, type SocketEvents, type SocketListenOptions, type SocketOptions, type SocketServerEvents,

@@ -2,19 +2,28 @@
 import { Calls } from "../calls.js";
 import { DataEncoding, decodeBytes, encodeShared } from "../codec.js";
 import { Emitter } from "../emitter.js";
-import { closed, type ConatError } from "../errors.js";
+import { closed, ConatError } from "../errors.js";
 import { encodeHeaders, type MessageHeaders } from "../message.js";
 import { platform } from "../platform.js";
+import type { StreamClient } from "../stream/stream.js";
+import { storesOf, type WithClient } from "../sync/default_client.js";
 import { errorFrom, wellFormed, type Driver } from "../wasm/driver.js";
 import { Record as Kind, type EncodedValue, type RecordReader } from "../wasm/records.js";
+import { withProperties } from "./properties.js";
 import type { DKVEvents, DKVOptions, MergeFunction, SetOptions } from "./options.js";
 
-/** @internal What a store needs of what has opened it. */
+/** @internal What a store needs of what opens it. */
 export interface StoreOwner {
   driver: Driver;
   bigint: boolean;
+  /** Opens it in the core; returns its number there. */
+  start(store: DKV, options: DKVOptions): number;
+  /** The stream below. */
+  below(id: number, options: DKVOptions): StreamClient;
   /** Somebody closed the store; returns whether it was the last. */
   release(store: object): boolean;
+  /** It is closed. */
+  closed(id: number): void;
 }
 
 const noBytes = new Uint8Array(0);
@@ -32,32 +41,47 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
   readonly opts: Readonly<DKVOptions<T>>;
   readonly #owner: StoreOwner;
   readonly #driver: Driver;
-  readonly #id: number;
+  #id = 0;
   readonly #saves = new Calls<true>();
   readonly #merge: MergeFunction<T> | undefined;
-  readonly #opened: Promise<void>;
+  #opened: Promise<void> | undefined;
+  #below: StreamClient | undefined;
   #onOpened: (error?: ConatError) => void = () => undefined;
   #closed = false;
   #connected = false;
   [key: string]: unknown;
 
-  /** @internal Use `client.dkv()`. */
-  constructor(options: DKVOptions<T>, id: number, owner: StoreOwner) {
+  /** Makes an object of its own; `init()` opens it. `client.dkv()` shares objects, and is what programs mostly want. */
+  constructor(options: DKVOptions<T> & WithClient);
+  /** @internal */
+  constructor(options: DKVOptions<T>, owner: StoreOwner);
+  constructor({ client, ...options }: DKVOptions<T> & WithClient, owner?: StoreOwner) {
     super();
-    this.opts = options;
-    this.#owner = owner;
-    this.#driver = owner.driver;
-    this.#id = id;
+    this.opts = options as DKVOptions<T>;
+    this.#owner = owner ?? storesOf(client).dkvOwner;
+    this.#driver = this.#owner.driver;
     this.#merge = typeof options.merge === "function" ? options.merge : undefined;
-    this.#opened = new Promise((resolve, reject) => {
-      this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
-    });
-    this.#opened.catch(() => undefined); // whoever opens it awaits it
+    if (owner === undefined) return withProperties(this) as this;
   }
 
   /** Resolves when the store is loaded. @throws ConatError 403, 429; other failures are retried for ever. */
   async init(): Promise<void> {
-    await this.#opened;
+    if (this.#closed) throw closed();
+    await (this.#opened ??= this.#start());
+  }
+
+  #start(): Promise<void> {
+    const opened = new Promise<void>((resolve, reject) => {
+      this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    this.#id = this.#owner.start(this as DKV, this.opts as DKVOptions);
+    return opened;
+  }
+
+  /** The stream below, for its commands (`config`, `inventory`) and its place (`storage.path`). */
+  get kv(): StreamClient {
+    this.#assertOpen();
+    return (this.#below ??= this.#owner.below(this.#id, this.opts as DKVOptions));
   }
 
   /** Whether the store is connected and up to date; local work goes on without. */
@@ -253,8 +277,12 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
   end(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#below?.close();
     const driver = this.#driver;
-    driver.fabric.dkvClose(driver.now(), this.#id);
+    if (this.#id !== 0) {
+      driver.fabric.dkvClose(driver.now(), this.#id);
+      this.#owner.closed(this.#id);
+    }
     driver.schedule();
     this.#saves.finish();
     this.#onOpened(closed());
@@ -345,5 +373,6 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
 
   #assertOpen(): void {
     if (this.#closed) throw closed();
+    if (this.#id === 0) throw new ConatError("it is not open: await init()");
   }
 }

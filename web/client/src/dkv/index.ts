@@ -4,6 +4,8 @@ import { ConatError } from "../errors.js";
 import type { Driver } from "../wasm/driver.js";
 import type { RecordReader } from "../wasm/records.js";
 import { DKV, type StoreOwner } from "./dkv.js";
+import { applyReconnectDelay, type StreamClient, type Streams } from "../stream/index.js";
+import { streamOptionsOf } from "../sync/options.js";
 import { locationOf, type BuiltInMerge, type DKVOptions } from "./options.js";
 import { withProperties } from "./properties.js";
 
@@ -25,7 +27,6 @@ function mergeKind(merge: DKVOptions["merge"]): number {
 }
 
 interface Entry {
-  id: number;
   store: DKV; // the object itself
   face: DKV; // the same with its keys as properties
   references: number;
@@ -34,12 +35,14 @@ interface Entry {
 
 export class DkvStores implements StoreOwner {
   readonly bigint: boolean;
-  readonly #entries = new Map<number, Entry>();
+  readonly #open = new Map<number, DKV>();
+  readonly #entries = new Set<Entry>();
   readonly #cache = new Map<string, Entry>();
 
   constructor(
     client: { readonly options: { readonly bigint?: boolean | undefined } },
     readonly driver: Driver,
+    readonly streams: Streams,
   ) {
     this.bigint = client.options.bigint ?? false;
   }
@@ -58,49 +61,65 @@ export class DkvStores implements StoreOwner {
   }
 
   #find(options: DKVOptions): Entry {
-    const location = locationOf(options);
-    const cacheKey = options.noCache ? undefined : JSON.stringify(location);
+    const cacheKey = options.noCache ? undefined : JSON.stringify(locationOf(options));
     const cached = cacheKey === undefined ? undefined : this.#cache.get(cacheKey);
     if (cached !== undefined) return cached;
-    const { driver } = this;
-    const config = options.desc === undefined ? options.config : { desc: options.desc, ...options.config };
-    const configBytes = config === undefined ? new Uint8Array(0) : encodeShared(DataEncoding.MsgPack, config);
-    driver.fill("", configBytes);
-    const id = driver.check(
-      driver.fabric.dkvOpen(
-        driver.now(), location.scope, location.path, options.service ?? "persist", options.ephemeral ?? false,
-        options.sync ?? false, configBytes.length, mergeKind(options.merge), !(options.noAutosave ?? false),
-      ),
-    );
-    const store = new DKV(options, id, this);
-    const entry: Entry = { id, store, face: withProperties(store), references: 0, cacheKey };
-    this.#entries.set(id, entry);
+    const store = new DKV(options, this);
+    const entry: Entry = { store, face: withProperties(store), references: 0, cacheKey };
+    this.#entries.add(entry);
     if (cacheKey !== undefined) this.#cache.set(cacheKey, entry);
     return entry;
   }
 
+  start(store: DKV, options: DKVOptions): number {
+    const { driver } = this;
+    const { scope, path } = locationOf(options);
+    const merge = mergeKind(options.merge);
+    const config = options.desc === undefined ? options.config : { desc: options.desc, ...options.config };
+    const configBytes = config === undefined ? new Uint8Array(0) : encodeShared(DataEncoding.MsgPack, config);
+    applyReconnectDelay(driver);
+    driver.fill("", configBytes);
+    const id = driver.check(
+      driver.fabric.dkvOpen(
+        driver.now(), scope, path, options.service ?? "persist", options.ephemeral ?? false, options.sync ?? false,
+        configBytes.length, merge, !(options.noAutosave ?? false),
+      ),
+    );
+    this.#open.set(id, store);
+    return id;
+  }
+
+  below(id: number, options: DKVOptions): StreamClient {
+    return this.streams.attach(this.driver.fabric.dkvBelow(id), streamOptionsOf(options));
+  }
+
   #forget(entry: Entry): void {
-    this.#entries.delete(entry.id);
+    this.#entries.delete(entry);
     if (entry.cacheKey !== undefined && this.#cache.get(entry.cacheKey) === entry) this.#cache.delete(entry.cacheKey);
   }
 
   release(store: object): boolean {
-    for (const entry of this.#entries.values()) {
+    for (const entry of this.#entries) {
       if (entry.store !== store) continue;
       entry.references -= 1;
       if (entry.references > 0) return false;
       this.#forget(entry);
-      return true;
+      break;
     }
     return true;
   }
 
+  closed(id: number): void {
+    this.#open.delete(id);
+  }
+
   onRecord(kind: number, reader: RecordReader): void {
-    this.#entries.get(reader.u32())?.store.onRecord(kind, reader);
+    this.#open.get(reader.u32())?.onRecord(kind, reader);
   }
 
   close(): void {
-    for (const { store } of [...this.#entries.values()]) store.end();
+    for (const store of [...this.#open.values()]) store.end();
+    this.#open.clear();
     this.#entries.clear();
     this.#cache.clear();
   }

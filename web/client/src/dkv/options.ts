@@ -59,6 +59,8 @@ export interface DKVOptions<T = unknown> {
   noAutosave?: boolean | undefined;
   /** An object of its own, instead of the one that is open already. Default false. */
   noCache?: boolean | undefined;
+  /** Not listed in the inventory of its owner. Default false. */
+  noInventory?: boolean | undefined;
   /** Another persistence service than `persist`. */
   service?: string | undefined;
   /** A description, kept in the store's configuration. */

@@ -8,7 +8,8 @@ interface Store {
   keys(): string[];
 }
 
-function bindMethods(store: object): void {
+/** Makes the methods of an object work detached from it. */
+export function bindMethods(store: object): void {
   for (let proto = Object.getPrototypeOf(store) as object; proto !== Object.prototype; proto = Object.getPrototypeOf(proto) as object) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
       if (typeof value !== "function" || name === "constructor" || Object.hasOwn(store, name)) continue;

@@ -1,9 +1,22 @@
 // The synchronized data structures of one client.
+import type { AKV } from "../akv/akv.js";
+import type { AStream } from "../astream/astream.js";
+import { CoreStream, type CoreStreamOptions } from "../core_stream/index.js";
 import { DkoStores, type DKO, type DKOOptions } from "../dko/index.js";
+import { DStream, type DStreamOptions } from "../dstream/index.js";
+import { LogStores } from "../log/log_stores.js";
+import { locationOf } from "../dkv/options.js";
 import { DkvStores, type DKV, type DKVOptions } from "../dkv/index.js";
 import { closed } from "../errors.js";
+import type { Responder } from "../message.js";
+import { Streams, type StreamClient, type StreamOptions } from "../stream/index.js";
 import type { Driver } from "../wasm/driver.js";
-import type { RecordReader } from "../wasm/records.js";
+import { Record as Kind, type RecordReader } from "../wasm/records.js";
+import { AsyncStores } from "./async_stores.js";
+import type { StoresOwner } from "./default_client.js";
+import type { AsyncStoreOptions } from "./options.js";
+
+export type { AsyncStoreEvents, AsyncStoreOptions, StoreOptions } from "./options.js";
 
 /** `client.sync`: opens synchronized data structures. The same functions are methods of the client. */
 export interface SyncNamespace {
@@ -11,16 +24,41 @@ export interface SyncNamespace {
   dkv<T = unknown>(options: DKVOptions<T>): Promise<DKV<T>>;
   /** Opens a store of objects, whose fields merge. */
   dko<T extends object = Record<string, unknown>>(options: DKOOptions): Promise<DKO<T>>;
+  /** Opens an append-only stream. */
+  dstream<T = unknown>(options: DStreamOptions): Promise<DStream<T>>;
+  /** Opens a stream that is held whole, in order and by key. */
+  cstream<T = unknown>(options: CoreStreamOptions): Promise<CoreStream<T>>;
+  /** Opens a key-value store without downloading it. */
+  akv<T = unknown>(options: AsyncStoreOptions): AKV<T>;
+  /** Opens a stream without downloading it. */
+  astream<T = unknown>(options: AsyncStoreOptions): AStream<T>;
+  /** Opens a persistent stream as the server has it. */
+  stream(options: StreamOptions): StreamClient;
 }
+
+type StoresClient = StoresOwner & Responder & { readonly options: { readonly bigint?: boolean | undefined } };
 
 export class SyncStores implements SyncNamespace {
   readonly #dkvs: DkvStores;
   readonly #dkos: DkoStores;
+  readonly #streams: Streams;
+  readonly #asyncStores: AsyncStores;
+  readonly logs: LogStores;
+  readonly #client: StoresOwner;
   #closed = false;
 
-  constructor(client: { readonly options: { readonly bigint?: boolean | undefined } }, driver: Driver) {
-    this.#dkvs = new DkvStores(client, driver);
+  constructor(client: StoresClient, driver: Driver) {
+    this.#client = client;
+    this.#streams = new Streams(driver, client, client.options.bigint ?? false);
+    this.#dkvs = new DkvStores(client, driver, this.#streams);
     this.#dkos = new DkoStores(this.#dkvs);
+    this.#asyncStores = new AsyncStores(this.#streams);
+    this.logs = new LogStores(driver, this.#streams, client.options.bigint ?? false);
+  }
+
+  /** Opens stores for objects that programs make themselves. */
+  get dkvOwner(): DkvStores {
+    return this.#dkvs;
   }
 
   async dkv<T = unknown>(options: DKVOptions<T>): Promise<DKV<T>> {
@@ -33,17 +71,49 @@ export class SyncStores implements SyncNamespace {
     return this.#dkos.open<T>(options);
   }
 
+  async dstream<T = unknown>(options: DStreamOptions): Promise<DStream<T>> {
+    this.#assertOpen();
+    const key = options.noCache ? undefined : { dstream: locationOf(options) };
+    return this.logs.open(key, () => new DStream<T>({ ...options, client: this.#client }));
+  }
+
+  async cstream<T = unknown>(options: CoreStreamOptions): Promise<CoreStream<T>> {
+    this.#assertOpen();
+    const key = options.noCache ? undefined : { cstream: options };
+    return this.logs.open(key, () => new CoreStream<T>({ ...options, client: this.#client }));
+  }
+
+  akv<T = unknown>(options: AsyncStoreOptions): AKV<T> {
+    this.#assertOpen();
+    return this.#asyncStores.akv<T>(options);
+  }
+
+  astream<T = unknown>(options: AsyncStoreOptions): AStream<T> {
+    this.#assertOpen();
+    return this.#asyncStores.astream<T>(options);
+  }
+
+  stream(options: StreamOptions): StreamClient {
+    this.#assertOpen();
+    return this.#streams.open(options);
+  }
+
   #assertOpen(): void {
     if (this.#closed) throw closed();
   }
 
   onRecord(kind: number, reader: RecordReader): void {
-    this.#dkvs.onRecord(kind, reader);
+    if (kind >= Kind.coreStreamOpened) this.logs.onRecord(kind, reader);
+    else if (kind >= Kind.streamAnswer) this.#streams.onRecord(kind, reader);
+    else this.#dkvs.onRecord(kind, reader);
   }
 
   close(): void {
     this.#closed = true;
     this.#dkvs.close();
+    this.#asyncStores.close();
+    this.logs.close();
+    this.#streams.close();
   }
 
   /** What the program sees: functions that work detached. */
@@ -51,6 +121,11 @@ export class SyncStores implements SyncNamespace {
     return {
       dkv: (options) => this.dkv(options),
       dko: (options) => this.dko(options),
+      dstream: (options) => this.dstream(options),
+      cstream: (options) => this.cstream(options),
+      akv: (options) => this.akv(options),
+      astream: (options) => this.astream(options),
+      stream: (options) => this.stream(options),
     };
   }
 }

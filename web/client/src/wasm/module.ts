@@ -50,6 +50,7 @@ export interface FabricHandle {
     configLength: number, merge: number, autosave: boolean,
   ): number;
   dkvClose(now: number, dkv: number): void;
+  dkvBelow(dkv: number): number;
   dkvGet(dkv: number, key: string): number;
   dkvHas(dkv: number, key: string): boolean;
   dkvSize(dkv: number): number;
@@ -65,6 +66,48 @@ export interface FabricHandle {
   dkvHasUnsavedChanges(dkv: number): boolean;
   dkvIsStable(dkv: number): boolean;
   dkvUnsavedChanges(dkv: number): number;
+
+  streamOpen(now: number, scope: string, path: string, service: string, optionsLength: number): number;
+  streamClose(now: number, stream: number): void;
+  streamRequest(
+    now: number, stream: number, headersLength: number, rawLength: number, encoding: number, timeout: number,
+    many: boolean,
+  ): number;
+  streamFollowChanges(now: number, stream: number): void;
+  streamSetReconnectDelay(delay: number): void;
+
+  coreStreamOpen(now: number, scope: string, path: string, service: string, optionsLength: number): number;
+  coreStreamClose(now: number, stream: number): void;
+  coreStreamBelow(stream: number): number;
+  coreStreamLength(stream: number): number;
+  coreStreamSeqs(stream: number, first: number): number;
+  coreStreamEntries(stream: number, first: number, count: number): number;
+  coreStreamIndex(stream: number, seq: number): number;
+  coreStreamKeySeq(stream: number, key: string): number;
+  coreStreamKeys(stream: number): number;
+  coreStreamBytes(stream: number): number;
+  coreStreamSeen(stream: number): number;
+  coreStreamStart(stream: number): number;
+  coreStreamLoad(now: number, stream: number, startSeq: number): number;
+  coreStreamForget(now: number, stream: number, count: number): void;
+
+  dstreamOpen(
+    now: number, scope: string, path: string, service: string, optionsLength: number, autosave: boolean,
+  ): number;
+  dstreamClose(now: number, stream: number): void;
+  dstreamBelow(stream: number): number;
+  dstreamLength(stream: number): number;
+  dstreamIds(stream: number, first: number): number;
+  dstreamEntries(stream: number, first: number, count: number): number;
+  dstreamStart(stream: number): number;
+  dstreamPublish(
+    now: number, stream: number, headersLength: number, rawLength: number, encoding: number, ttl: number,
+  ): number;
+  dstreamSave(now: number, stream: number): number;
+  dstreamLoad(now: number, stream: number, startSeq: number): number;
+  dstreamForget(now: number, stream: number, count: number): void;
+  dstreamUnsaved(stream: number): number;
+  dstreamIsStable(stream: number): boolean;
 
   socketListen(
     now: number, subject: string, id: string, keepAlive: number, keepAliveTimeout: number, commandTimeout: number,
@@ -111,6 +154,7 @@ export interface ConatModule {
   ) => FabricHandle;
   isValidSubject(subject: string): boolean;
   isValidPattern(pattern: string): boolean;
+  storageRefusal(subject: string, service: string, path: string): string;
   // The hot path, without Embind's conversions; `fabric` is FabricHandle.address().
   _conat_publish_now(
     fabric: number, now: number, subjectLength: number, headersLength: number, rawLength: number, encoding: number,

@@ -24,6 +24,10 @@ export const Record = {
   dkvConnection: 24,
   dkvMerge: 25,
   dkvSaved: 26,
+  streamAnswer: 30,
+  streamChanges: 31,
+  streamConnection: 32,
+  streamFailed: 33,
   socketConnected: 40,
   socketState: 41,
   socketData: 42,
@@ -35,6 +39,17 @@ export const Record = {
   socketServerNeeded: 48,
   socketCommand: 49,
   socketRequestDelivered: 50,
+  coreStreamOpened: 60,
+  coreStreamChange: 61,
+  coreStreamConnection: 62,
+  coreStreamLoaded: 63,
+  dstreamOpened: 70,
+  dstreamChange: 71,
+  dstreamConnection: 72,
+  dstreamLoaded: 73,
+  dstreamSaved: 74,
+  dstreamRejected: 75,
+  dstreamStable: 76,
 } as const;
 
 /** A run of bytes inside a batch, or one of its own. */
@@ -108,6 +123,11 @@ export class RecordReader {
     this.#end = this.#position + this.#view.getUint32(this.#position, true);
     this.#position += 4;
     return this.u8();
+  }
+
+  /** Whether the record that next() came to is read up. */
+  get atRecordEnd(): boolean {
+    return this.#position >= this.#end;
   }
 
   get atEnd(): boolean {
