@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,12 +46,16 @@ class StreamPlay {
     bool core_connected = false;
     Messages told;
     Messages core_told;
+    // Seen at the opening while the news of them was still on its way.
+    std::set<StreamSequence> early;
+    std::set<StreamSequence> core_early;
     std::vector<std::string> published;
   };
 
   void on_dstream(Copy& copy, DStreamEffect& effect);
   void on_core(Copy& copy, CoreStreamEffect& effect);
-  void note(const Copy& copy, Messages& told, const StreamLogChange& change);
+  void note(const Copy& copy, Messages& told, std::set<StreamSequence>& early,
+            const StreamLogChange& change);
   Messages shown(const Copy& copy);
   Messages held(const Copy& copy);
   void check_copy(const Copy& copy, const Messages& stored);
