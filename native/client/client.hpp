@@ -259,7 +259,7 @@ class Client {
   }
 
   // ---- stores and streams ----
-  // -> Result<Dkv>, when it is loaded. Tries for ever, but for refusals (403, 429).
+  // -> Result<Dkv>, when it is loaded. Tries for ever, but for refusals (400, 403, 429).
   template <class Token = DefaultToken>
   auto dkv(DkvSettings settings, Token&& token = {}) const {
     return initiate<Result<Dkv>>(

@@ -7,7 +7,7 @@
 //
 // Opening costs no answer: operations wait for the connection to the server, which comes back by
 // itself. An operation under way when it breaks fails with 408 or 503 and may have taken effect;
-// repeated with the same message_id it takes effect once. A refusal to open (403, 429) is the
+// repeated with the same message_id it takes effect once. A refusal to open (400, 403, 429) is the
 // answer to every operation.
 //
 // Thread safety: none, the loop's thread.

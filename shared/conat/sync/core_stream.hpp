@@ -20,7 +20,7 @@ namespace conat {
 using CoreStreamId = std::uint32_t;  // never 0
 
 namespace core_stream_effect {
-struct Opened {  // the first load is done, or it failed for good (403, 429: the stream is closed)
+struct Opened {  // the first load is done, or it failed for good (400, 403, 429: the stream is closed)
   Owner owner;
   CoreStreamId stream;
   std::optional<Error> error;

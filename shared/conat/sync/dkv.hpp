@@ -42,7 +42,7 @@ struct DkvOptions {
 };
 
 namespace dkv_effect {
-struct Opened {  // the first load is done, or it failed for good (403, 429: the store is closed)
+struct Opened {  // the first load is done, or it failed for good (400, 403, 429: the store is closed)
   Owner owner;
   DkvId dkv;
   std::optional<Error> error;

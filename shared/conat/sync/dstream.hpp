@@ -29,7 +29,7 @@ struct DStreamOptions {
 };
 
 namespace dstream_effect {
-struct Opened {  // the first load is done, or it failed for good (403, 429: the stream is closed)
+struct Opened {  // the first load is done, or it failed for good (400, 403, 429: the stream is closed)
   Owner owner;
   DStreamId stream;
   std::optional<Error> error;

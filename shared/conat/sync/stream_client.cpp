@@ -198,7 +198,8 @@ void StreamClients::Impl::lose_session(StreamClientId id, Stream& stream) {
 // This socket is of no use any more.
 void StreamClients::Impl::fail_session(TimeMs now, StreamClientId id, Stream& stream,
                                        const Error& error) {
-  const bool final = (error.code.number == 403 || error.code.number == 429) && !stream.opened;
+  const int code = error.code.number;
+  const bool final = (code == 400 || code == 403 || code == 429) && !stream.opened;
   if (final) drop_requests(id, error);
   lose_session(id, stream);
   release_socket(now, stream);

@@ -410,7 +410,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
 
   /**
    * Opens a key-value store that every client may change at once.
-   * @throws ConatError 403, 429; other failures are retried for ever.
+   * @throws ConatError 400, 403, 429; other failures are retried for ever.
    */
   async dkv<T = unknown>(options: DKVOptions<T>): Promise<DKV<T>> {
     return this.stores.dkv(options);
@@ -418,7 +418,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
 
   /**
    * Opens a key-value store of objects, each field of which is stored by itself.
-   * @throws ConatError 403, 429; other failures are retried for ever.
+   * @throws ConatError 400, 403, 429; other failures are retried for ever.
    */
   async dko<T extends object = Record<string, unknown>>(options: DKOOptions): Promise<DKO<T>> {
     return this.stores.dko<T>(options);
@@ -426,7 +426,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
 
   /**
    * Opens an append-only stream, with one's own messages at its end at once.
-   * @throws ConatError 403, 429; other failures are retried for ever.
+   * @throws ConatError 400, 403, 429; other failures are retried for ever.
    */
   async dstream<T = unknown>(options: DStreamOptions): Promise<DStream<T>> {
     return this.stores.dstream<T>(options);
@@ -434,7 +434,7 @@ export class Client extends Emitter<ClientEvents> implements Responder {
 
   /**
    * Opens a stream that is held whole, in order and by key.
-   * @throws ConatError 403, 429; other failures are retried for ever.
+   * @throws ConatError 400, 403, 429; other failures are retried for ever.
    */
   async cstream<T = unknown>(options: CoreStreamOptions): Promise<CoreStream<T>> {
     return this.stores.cstream<T>(options);

@@ -86,7 +86,7 @@ describe("CoreStream", () => {
     await assert.rejects(x.setKv("c", 1, { previousSeq: 99 }), { code: "wrong-last-sequence" });
     const outcomes = await x.setKvMany([{ key: "c", mesg: 5 }, { key: "d", mesg: 6, options: { previousSeq: 99 } }]);
     assert.ok("seq" in outcomes[0]!);
-    assert.deepEqual(outcomes[1], { error: "wrong last sequence", code: "wrong-last-sequence" });
+    assert.deepEqual(outcomes[1], { error: "Error: wrong last sequence", code: "wrong-last-sequence" });
     x.gcKv();
   });
 

@@ -52,16 +52,13 @@ export class CoreStream<T = unknown> extends Emitter<CoreStreamEvents<T>> {
     bindMethods(this);
   }
 
-  /** Opens it. @throws ConatError 403, 429; other failures are retried for ever. */
+  /** Opens it. @throws ConatError 400, 403, 429; other failures are retried for ever. */
   async init(): Promise<void> {
     if (this.#closed) throw closed();
     await (this.#opened ??= this.#open());
   }
 
   #open(): Promise<void> {
-    const opened = new Promise<void>((resolve, reject) => {
-      this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
-    });
     const { driver } = this.#stores;
     this.#id = this.#stores.openCore(this, this.opts);
     const id = this.#id;
@@ -71,7 +68,9 @@ export class CoreStream<T = unknown> extends Emitter<CoreStreamEvents<T>> {
       ids: (first) => driver.fabric.coreStreamSeqs(id, first),
       entries: (first, count) => driver.fabric.coreStreamEntries(id, first, count),
     }, this.#stores.bigint);
-    return opened;
+    return new Promise<void>((resolve, reject) => {
+      this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
+    });
   }
 
   /** @internal Who counts the users of a shared object. */
@@ -380,16 +379,17 @@ export class CoreStream<T = unknown> extends Emitter<CoreStreamEvents<T>> {
     return this.#view as LogView<T>;
   }
 
-  // Resolves when the stream has told the message, which it does within a moment; or when it cannot for now.
+  // Resolves when the stream has told the message, which it does within a moment (or when it has caught up, if it is
+  // about to), or when the connection is lost.
   #seen(seq: number): Promise<void> {
     const { fabric } = this.#stores.driver;
-    if (this.#closed || !this.#connected || fabric.coreStreamSeen(this.#id) >= seq) return Promise.resolve();
+    if (this.#closed || fabric.coreStreamSeen(this.#id) >= seq) return Promise.resolve();
     return new Promise((resolve) => this.#unseen.push({ seq, resolve }));
   }
 
   #look(): void {
     if (this.#unseen.length === 0) return;
-    const seen = this.#connected ? this.#stores.driver.fabric.coreStreamSeen(this.#id) : Infinity;
+    const seen = this.#stores.driver.fabric.coreStreamSeen(this.#id);
     for (const waiting of this.#unseen.splice(0)) {
       if (waiting.seq <= seen) waiting.resolve();
       else this.#unseen.push(waiting);
@@ -411,7 +411,8 @@ export class CoreStream<T = unknown> extends Emitter<CoreStreamEvents<T>> {
       case Kind.coreStreamConnection: {
         const connected = reader.flag();
         this.#connected = connected;
-        this.#look();
+        if (connected) this.#look();
+        else for (const { resolve } of this.#unseen.splice(0)) resolve();
         this.#stores.driver.later(() => this.emit(connected ? "connected" : "disconnected"));
         return;
       }

@@ -11,7 +11,7 @@ export type {
 
 /**
  * Opens a stream that is held whole; the same options give the same object.
- * @throws ConatError 403, 429; other failures are retried for ever.
+ * @throws ConatError 400, 403, 429; other failures are retried for ever.
  */
 export async function cstream<T = unknown>({ client, ...options }: CoreStreamOptions & WithClient): Promise<CoreStream<T>> {
   return clientOf(client).stores.cstream<T>(options);

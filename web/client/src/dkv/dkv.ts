@@ -64,18 +64,17 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
     if (owner === undefined) return withProperties(this) as this;
   }
 
-  /** Resolves when the store is loaded. @throws ConatError 403, 429; other failures are retried for ever. */
+  /** Resolves when the store is loaded. @throws ConatError 400, 403, 429; other failures are retried for ever. */
   async init(): Promise<void> {
     if (this.#closed) throw closed();
     await (this.#opened ??= this.#start());
   }
 
   #start(): Promise<void> {
-    const opened = new Promise<void>((resolve, reject) => {
+    this.#id = this.#owner.start(this as DKV, this.opts as DKVOptions);
+    return new Promise<void>((resolve, reject) => {
       this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
     });
-    this.#id = this.#owner.start(this as DKV, this.opts as DKVOptions);
-    return opened;
   }
 
   /** The stream below, for its commands (`config`, `inventory`) and its place (`storage.path`). */

@@ -49,16 +49,13 @@ export class DStream<T = unknown> extends Emitter<DStreamEvents<T>> {
     return withIndexes(this);
   }
 
-  /** Opens it. @throws ConatError 403, 429; other failures are retried for ever. */
+  /** Opens it. @throws ConatError 400, 403, 429; other failures are retried for ever. */
   async init(): Promise<void> {
     if (this.#closed) throw closed();
     await (this.#opened ??= this.#open());
   }
 
   #open(): Promise<void> {
-    const opened = new Promise<void>((resolve, reject) => {
-      this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
-    });
     const { driver } = this.#stores;
     this.#id = this.#stores.openDStream(this, this.opts);
     const id = this.#id;
@@ -68,7 +65,9 @@ export class DStream<T = unknown> extends Emitter<DStreamEvents<T>> {
       ids: (first) => driver.fabric.dstreamIds(id, first),
       entries: (first, count) => driver.fabric.dstreamEntries(id, first, count),
     }, this.#stores.bigint);
-    return opened;
+    return new Promise<void>((resolve, reject) => {
+      this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
+    });
   }
 
   /** @internal Who counts the users of a shared object. */

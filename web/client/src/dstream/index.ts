@@ -8,7 +8,7 @@ export type { DStreamDeleteOptions, DStreamEvents, DStreamOptions, DStreamPublis
 
 /**
  * Opens an append-only stream; the same name and owner give the same object.
- * @throws ConatError 403, 429; other failures are retried for ever.
+ * @throws ConatError 400, 403, 429; other failures are retried for ever.
  */
 export async function dstream<T = unknown>({ client, ...options }: DStreamOptions & WithClient): Promise<DStream<T>> {
   return clientOf(client).stores.dstream<T>(options);

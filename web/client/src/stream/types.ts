@@ -107,7 +107,7 @@ export interface StreamInventory {
 }
 
 export type StreamEvents = {
-  /** It could not be opened, for good (403, 429): every request fails with the same error. */
+  /** It could not be opened, for good (400, 403, 429): every request fails with the same error. */
   error: [error: ConatError];
   connected: [];
   disconnected: [];

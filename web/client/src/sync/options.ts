@@ -14,7 +14,7 @@ export interface AsyncStoreOptions extends StoreOptions {
 }
 
 export type AsyncStoreEvents = {
-  /** The store could not be opened, for good (403, 429): every call fails with the same error. */
+  /** The store could not be opened, for good (400, 403, 429): every call fails with the same error. */
   error: [error: ConatError];
   closed: [];
 };
