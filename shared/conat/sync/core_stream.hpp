@@ -20,7 +20,8 @@ namespace conat {
 using CoreStreamId = std::uint32_t;  // never 0
 
 namespace core_stream_effect {
-struct Opened {  // the first load is done, or it failed for good (400, 403, 429: the stream is closed)
+// The first load is done, or it failed for good (400, 403, 429: the stream is closed).
+struct Opened {
   Owner owner;
   CoreStreamId stream;
   std::optional<Error> error;

@@ -42,7 +42,8 @@ struct DkvOptions {
 };
 
 namespace dkv_effect {
-struct Opened {  // the first load is done, or it failed for good (400, 403, 429: the store is closed)
+// The first load is done, or it failed for good (400, 403, 429: the store is closed).
+struct Opened {
   Owner owner;
   DkvId dkv;
   std::optional<Error> error;

@@ -29,7 +29,8 @@ struct DStreamOptions {
 };
 
 namespace dstream_effect {
-struct Opened {  // the first load is done, or it failed for good (400, 403, 429: the stream is closed)
+// The first load is done, or it failed for good (400, 403, 429: the stream is closed).
+struct Opened {
   Owner owner;
   DStreamId stream;
   std::optional<Error> error;
