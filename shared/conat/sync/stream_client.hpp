@@ -74,7 +74,8 @@ struct Changes {
   StreamClientId stream;
   std::vector<StreamUpdate> changes;
 };
-// 400, 403 or 429 at the first opening: for good, the stream is closed. All requests were answered so.
+// 400, 403 or 429 at the first opening: for good, the stream is closed. All requests were answered
+// so.
 struct Failed {
   Owner owner;
   StreamClientId stream;
