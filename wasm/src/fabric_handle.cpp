@@ -222,6 +222,13 @@ Answer FabricHandle::ask_server(double now, std::uint32_t question, double timeo
       milliseconds(now), owner, static_cast<ServerQuestion>(question), milliseconds(timeout_ms)));
 }
 
+Answer FabricHandle::inbox_ready() {
+  const Client& client = fabric_.client();
+  if (!client.inbox_error()) return client.inbox_ready() ? 1 : 0;
+  error_ = *client.inbox_error();
+  return failed;
+}
+
 void FabricHandle::sync_subscriptions(double now) {
   fabric_.client().sync_subscriptions(milliseconds(now));
 }

@@ -97,7 +97,8 @@ class FabricHandle {
   // `question` is a ServerQuestion. Returns the CallId of a server_answered record to come.
   Answer ask_server(double now, std::uint32_t question, double timeout_ms);
   void sync_subscriptions(double now);
-  bool inbox_ready() const { return fabric_.client().inbox_ready(); }
+  // 1: confirmed by the server; 0: not yet; negative: the server refused it.
+  Answer inbox_ready();
   std::string queue(std::uint32_t subscription) const;
 
   int state() const { return static_cast<int>(fabric_.client().state()); }

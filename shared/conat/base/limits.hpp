@@ -43,7 +43,15 @@ inline constexpr std::int64_t client_subscriptions_check_ms = 3000;
 inline constexpr std::int64_t client_sync_retry_ms = 1300;
 inline constexpr std::int64_t client_sync_retry_max_ms = 15'000;
 inline constexpr std::int64_t client_sync_answer_timeout_ms = 10'000;
-inline constexpr std::size_t client_sync_batch = 1000;  // subscriptions of one array call
+// Subscriptions of one array call, as they are encoded: what the smallest server takes.
+inline constexpr std::size_t client_sync_batch_bytes = 900'000;
+// An attempt to connect that has got nowhere for this long begins anew when the network comes back.
+inline constexpr std::int64_t client_stuck_opening_ms = 2000;
+// Renewing an identity that expires: how long the server has for its answer, and the pauses between
+// attempts that fail.
+inline constexpr std::int64_t client_renewal_answer_timeout_ms = 10'000;
+inline constexpr std::int64_t client_renewal_retry_ms = 1000;
+inline constexpr std::int64_t client_renewal_retry_max_ms = 30'000;
 // Chunks sent and not yet acknowledged.
 inline constexpr std::size_t client_window_chunks = 4;
 // Messages that wait for sign-in or for the window; beyond it publish fails.
@@ -142,6 +150,11 @@ inline constexpr std::int64_t publish_timeout_ms = 30'000;
 
 static_assert(assumed_max_payload_bytes > chunk_reserve_bytes);
 static_assert(max_payload_bytes > chunk_reserve_bytes + min_chunk_bytes);
+static_assert(client_sync_batch_bytes + chunk_reserve_bytes <= assumed_max_payload_bytes);
+static_assert(client_sync_batch_bytes > max_subject_bytes);
+static_assert(client_sync_retry_ms < client_sync_retry_max_ms);
+static_assert(client_renewal_retry_ms < client_renewal_retry_max_ms);
+static_assert(client_stuck_opening_ms < client_connect_timeout_ms);
 static_assert(max_queue_bytes > 4 * max_payload_bytes);
 static_assert(get_all_batch_bytes < max_queue_bytes);
 static_assert(max_partial_bytes < static_cast<std::size_t>(max_stored_message_bytes));

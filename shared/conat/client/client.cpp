@@ -67,6 +67,9 @@ bool Client::inbox_ready() const {
   return impl_->subscriptions().inbox().state ==
          client_parts::SubscriptionTable::ServerState::confirmed;
 }
+const std::optional<Error>& Client::inbox_error() const {
+  return impl_->subscriptions().inbox_error();
+}
 std::size_t Client::subscription_count() const { return impl_->subscriptions().count(); }
 std::string_view Client::queue(SubscriptionId subscription) const {
   const auto* entry = impl_->subscriptions().find(subscription);

@@ -233,11 +233,14 @@ class Client {
 
   ClientState state() const;
   bool signed_in() const;
-  const std::string& id() const;           // 10 characters
-  std::string_view socket_id() const;      // Socket.IO sid, empty while disconnected
-  const Bytes& info() const;               // MessagePack bytes, empty before the first sign-in
-  const std::string& inbox() const;        // "{prefix}.{random}"
-  bool inbox_ready() const;                // the server has confirmed the inbox
+  const std::string& id() const;       // 10 characters
+  std::string_view socket_id() const;  // Socket.IO sid, empty while disconnected
+  const Bytes& info() const;           // MessagePack bytes, empty before the first sign-in
+  const std::string& inbox() const;    // "{prefix}.{random}"
+  bool inbox_ready() const;            // the server has confirmed the inbox
+  // Why this connection's server refused the inbox; nothing while it did not. Requests fail with
+  // it.
+  const std::optional<Error>& inbox_error() const;
   std::size_t subscription_count() const;  // patterns, with the inbox once it was requested
   // The queue group of a subscription's pattern, the random ones included; empty when unknown.
   std::string_view queue(SubscriptionId subscription) const;

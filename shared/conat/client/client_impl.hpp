@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 
+#include "conat/base/limits.hpp"
 #include "conat/client/calls.hpp"
 #include "conat/client/client.hpp"
-#include "conat/client/client_limits.hpp"
 #include "conat/client/effect_queue.hpp"
 #include "conat/client/outgoing.hpp"
 #include "conat/client/permission_cache.hpp"

@@ -4,8 +4,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "conat/base/limits.hpp"
 #include "conat/client/ack_values.hpp"
-#include "conat/client/client_limits.hpp"
 
 namespace conat::client_parts {
 namespace {
@@ -122,6 +122,7 @@ void SubscriptionTable::on_sign_in(TimeMs now) {
 void SubscriptionTable::on_lost() {
   signed_in_ = false;
   settled_ = false;
+  inbox_error_.reset();  // the next server, or user, may be allowed
   sync_ = Sync::idle;
   sync_backoff_.reset();
   batches_.clear();

@@ -59,7 +59,7 @@ class SubscriptionTable {
   const Entry* find(std::string_view pattern) const;
   const Entry* find(SubscriptionId subscription) const;
   const Entry& inbox() const { return entries_.front(); }
-  // Set while the server refuses the inbox: no request can be answered.
+  // Set while connected to a server that refused the inbox: no request can be answered.
   const std::optional<Error>& inbox_error() const { return inbox_error_; }
   // The patterns, with the inbox once it was requested.
   std::size_t count() const { return entries_.size() - (inbox_requested_ ? 0 : 1); }

@@ -277,6 +277,26 @@ TEST_CASE("when the server refuses the inbox, requests fail with its error") {
             .error()
             .code.number == 403);
   CHECK(server.client.publish(server.now, kUser, "svc", MessageData::of(Value(1))).ok());
+  REQUIRE(server.client.inbox_error());
+  CHECK(server.client.inbox_error()->text == "Error: permission denied");
+
+  // The refusal is this connection's: what is asked without one waits for the next.
+  server.cut();
+  CHECK_FALSE(server.client.inbox_error());
+  REQUIRE(server.client.request(server.now, kUser, "svc", MessageData::of(Value(2))).ok());
+  server.wait(1000);
+  server.connect();
+  server.take_events();
+  server.info();
+  const auto events = server.take_events();
+  REQUIRE(events.size() == 2);
+  CHECK(events[0].name == "subscribe");
+  server.answer_added(events[0]);
+  CHECK(server.client.inbox_ready());
+  CHECK(events[1].name == "publish");
+  server.answer_count(events[1], 1);
+  reply(server, reply_subject(events[1]), Value("answer"));
+  CHECK(server.take_effect<effects::ReplyArrived>().reply.ok());
 }
 
 TEST_CASE("a user may listen to the inbox too") {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "conat/base/limits.hpp"
 #include "conat/client/client.hpp"
-#include "conat/client/client_limits.hpp"
 #include "conat/wire/codec.hpp"
 #include "conat/wire/packet.hpp"
 

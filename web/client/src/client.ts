@@ -196,12 +196,21 @@ export class Client extends Emitter<ClientEvents> implements Responder {
     await this.#until(() => this.#signedIn, timeout);
   }
 
-  /** Resolves when signed in and able to receive answers. @throws as waitUntilSignedIn. */
+  /**
+   * Resolves when signed in and able to receive answers.
+   * @throws ConatError as waitUntilSignedIn, and the server's refusal of the inbox: 403 when `inboxPrefix` is not
+   *   one that the user may subscribe to.
+   */
   async waitUntilReady({ timeout }: { timeout?: number } = {}): Promise<void> {
-    await this.#until(() => this.#signedIn && this.#driver.fabric.inboxReady(), timeout);
+    await this.#until(() => {
+      if (!this.#signedIn) return false;
+      const ready = this.#driver.fabric.inboxReady();
+      if (ready < 0) throw this.#driver.lastError();
+      return ready > 0;
+    }, timeout);
   }
 
-  /** Resolves to the subject prefix of this client's inbox, once the server has confirmed it. */
+  /** Resolves to the subject prefix of this client's inbox, once the server has confirmed it. @throws as waitUntilReady. */
   async getInbox(): Promise<string> {
     await this.waitUntilReady();
     return this.#driver.fabric.inbox();
@@ -540,16 +549,23 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   // Looked at whenever something may have changed.
   readonly #waiters = new Set<() => void>();
 
+  // Rejects with what `holds` throws.
   #until(holds: () => boolean, timeout: number | undefined): Promise<void> {
     if (timeout !== undefined) timeoutOf(timeout, 0);
     return new Promise((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const look = (): void => {
-        if (!this.isClosed() && !holds()) return;
+      const end = (settle: () => void): void => {
         this.#waiters.delete(look);
         clearTimeout(timer);
-        if (this.isClosed()) reject(closed());
-        else resolve();
+        settle();
+      };
+      const look = (): void => {
+        if (this.isClosed()) return end(() => reject(closed()));
+        try {
+          if (holds()) end(resolve);
+        } catch (error) {
+          end(() => reject(error));
+        }
       };
       this.#waiters.add(look);
       if (timeout !== undefined) {

@@ -18,10 +18,10 @@ const open = (options: Parameters<typeof connect>[0]): Client => {
   return client;
 };
 
-/** A token for an account, good for so many seconds. */
-function token(account: string, seconds: number): string {
+/** A token for an account, or for what `claim` says, good for so many seconds. */
+function token(account: string, seconds: number, claim = "account_id"): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ account_id: account, exp: Math.floor(Date.now() / 1000) + seconds })}`;
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ [claim]: account, exp: Math.floor(Date.now() / 1000) + seconds })}`;
   return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
 }
 
@@ -112,6 +112,42 @@ it("learns what it may not, and fails the same call by itself for a while", asyn
   const refused = client.subscribeSync("account.other.y");
   assert.equal((await refused.next()).done, true);
   assert.equal(refused.refusal?.code, 403);
+});
+
+it("tells at once that the server refuses its inbox, and works again where it does not", async () => {
+  let credentials = token("kim", 600);
+  const client = open({ auth: () => ({ token: credentials }) });
+  const user = JSON.stringify({ account_id: "kim" });
+  const refusal = {
+    name: "ConatError", code: 403, message: new RegExp(`^Error: permission denied subscribing to '_INBOX[.][0-9A-Za-z]{10}[.][*]' from ${user}$`),
+  };
+  // Asked before there is a connection, and when the refusal is known.
+  await Promise.all([
+    assert.rejects(client.waitUntilReady(), refusal), assert.rejects(client.getInbox(), refusal),
+    assert.rejects(client.request("account.kim.service", null), refusal),
+  ]);
+  await assert.rejects(client.waitUntilReady({ timeout: 60_000 }), refusal);
+  await assert.rejects(client.getInbox(), refusal);
+  await assert.rejects(client.request("account.kim.service", null), refusal);
+  await assert.rejects(client.requestMany("account.kim.service", null), refusal);
+  // Everything else works.
+  await client.waitUntilSignedIn();
+  const own = await client.subscribe<number>("account.kim.>");
+  assert.equal((await client.publish("account.kim.x", 5)).count, 1);
+  assert.equal((await own.next()).value?.data, 5);
+
+  // Somebody who may: what was asked while there was no connection is answered as well.
+  client.disconnect();
+  await until("it is disconnected", () => client.state === "disconnected");
+  const [ready, inbox] = [client.waitUntilReady(), client.getInbox()];
+  const service = open({ auth: { token: token("answers", 600, "hub_id") } });
+  await service.service("account.kim.service", { double: (n: number) => 2 * n });
+  const answer = client.request("account.kim.service", ["double", [21]]);
+  credentials = token("root", 600, "hub_id");
+  client.connect();
+  await ready;
+  assert.match(await inbox, /^_INBOX[.][0-9A-Za-z]{10}$/);
+  assert.equal((await answer).data, 42);
 });
 
 it("signs in as the system account", async () => {

@@ -35,7 +35,8 @@ export interface FabricHandle {
   waitForInterest(now: number, subject: string, timeout: number): number;
   askServer(now: number, question: number, timeout: number): number;
   syncSubscriptions(now: number): void;
-  inboxReady(): boolean;
+  /** 1: confirmed by the server; 0: not yet. */
+  inboxReady(): number;
   queue(subscription: number): string;
   state(): number;
   signedIn(): boolean;
