@@ -118,6 +118,23 @@ Result<bool> Chain::reload_if_changed() {
   return changed || *keys;
 }
 
+std::vector<FileStamp> Chain::stamps() const {
+  std::vector<FileStamp> stamps;
+  if (jwt_ != nullptr) stamps = jwt_->stamps();
+  if (!options_.users_file.empty()) stamps.push_back(stamp_of(options_.users_file));
+  return stamps;
+}
+
+bool Chain::holds(const Grant& grant) const {
+  switch (grant.kind) {
+    case Grant::Kind::user:
+      return users()->holds(grant);
+    case Grant::Kind::key:
+      return jwt_ != nullptr && jwt_->has_key(grant.basis);
+  }
+  return false;
+}
+
 void Chain::close() {
   if (http_ != nullptr) http_->close();
 }
@@ -146,7 +163,9 @@ void Chain::authenticate(const Request& request, UnixMs now, Done done) {
 
 void Chain::with_token(const Credentials& shown, const Request& request, UnixMs now, Done done) {
   if (const auto known = users(); const User* user = known->with_token(shown.token)) {
-    return done(user->identity);
+    Authenticated identity = user->identity;
+    identity.grant = Users::grant_of_token(*user, sha256(as_bytes(shown.token)));
+    return done(std::move(identity));
   }
   if (jwt_ != nullptr && JwtVerifier::looks_like_token(shown.token)) {
     return done(jwt_->verify(shown.token, now));
@@ -167,7 +186,9 @@ void Chain::with_password(Credentials shown, const Request& request, Done done) 
       return done(unavailable("authentication is busy: too many passwords at the same time"));
     }
     if (verdict == PasswordVerdict::wrong || !has_password) return done(wrong_password());
-    done(user->identity);
+    Authenticated identity = user->identity;
+    identity.grant = Users::grant_of_password(*user);
+    done(std::move(identity));
   };
   passwords_->check(std::move(shown.password), hash, std::move(finish));
 }

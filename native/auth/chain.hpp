@@ -12,7 +12,7 @@
 //      us. If there is no service, or it refuses with 401: the anonymous user.
 // What is not configured is left out; whoever nobody knows is refused with code 401.
 //
-// Thread safety: authenticate() and reload() from any thread.
+// Thread safety: everything but close() from any thread.
 #pragma once
 
 #include <functional>
@@ -58,6 +58,10 @@ class Chain : public std::enable_shared_from_this<Chain> {
   Status reload();
   // The same for files that have changed, cheap enough for every second; tells whether one had.
   Result<bool> reload_if_changed();
+  // The users file and those of keys as they are now; see stamp_of().
+  std::vector<FileStamp> stamps() const;
+  // Whether what an identity rests on is still there.
+  bool holds(const Grant& grant) const;
 
   // Ends questions to the service, on the context's thread (or when it does not run).
   void close();

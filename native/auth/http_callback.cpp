@@ -125,6 +125,22 @@ Outcome HttpCallback::read_answer(unsigned status, std::string_view body, UnixMs
   return read_user_answer(*answer, now);
 }
 
+const char* http_callback_failure_text(HttpCallbackFailure failure) {
+  switch (failure) {
+    case HttpCallbackFailure::timeout:
+      return "timeout";
+    case HttpCallbackFailure::unreachable:
+      return "unreachable";
+    case HttpCallbackFailure::answer:
+      return "answer";
+    case HttpCallbackFailure::busy:
+      return "busy";
+    case HttpCallbackFailure::closed:
+      return "closed";
+  }
+  return "";
+}
+
 // ---- asking ----
 
 Result<std::shared_ptr<HttpCallback>> HttpCallback::open(boost::asio::io_context& context,
@@ -170,7 +186,7 @@ void HttpCallback::look_up(std::string text, Done done) {
     return done(*known);
   }
   if (waiting_ >= options_.max_waiting) {
-    failed_.fetch_add(1, std::memory_order_relaxed);
+    count_failures(HttpCallbackFailure::busy, 1);
     return done(unavailable("authentication service is busy: too many sign-ins at the same time"));
   }
   ++waiting_;
@@ -186,21 +202,26 @@ void HttpCallback::look_up(std::string text, Done done) {
 void HttpCallback::on_reply(const Digest& key, HttpPool::Reply reply) {
   using Kind = HttpPool::Reply::Kind;
   Outcome outcome = unavailable("authentication service is not available");
+  HttpCallbackFailure why = HttpCallbackFailure::answer;
   switch (reply.kind) {
     case Kind::answer:
       outcome = read_answer(reply.answer.status, reply.answer.body, wall_now());
       break;
     case Kind::timeout:
+      why = HttpCallbackFailure::timeout;
       outcome = unavailable("authentication service did not answer in " +
                             std::to_string(options_.timeout_ms) + " ms");
       break;
     case Kind::busy:
+      why = HttpCallbackFailure::busy;
       outcome = unavailable("authentication service is busy: too many sign-ins at the same time");
       break;
     case Kind::failed:
+      why = HttpCallbackFailure::unreachable;
       outcome = unavailable("authentication service failed: " + reply.failure);
       break;
     case Kind::closed:
+      why = HttpCallbackFailure::closed;
       break;
   }
   const auto found = asking_.find(key);
@@ -208,18 +229,28 @@ void HttpCallback::on_reply(const Digest& key, HttpPool::Reply reply) {
   asking_.erase(found);
   waiting_ -= waiting.size();
   if (is_failure(outcome)) {
-    failed_.fetch_add(waiting.size(), std::memory_order_relaxed);
+    count_failures(why, waiting.size());
   } else {
     cache_.put(steady_now(), key, outcome);
   }
   for (const Done& done : waiting) done(outcome);
 }
 
+void HttpCallback::count_failures(HttpCallbackFailure why, std::size_t clients) {
+  failed_[static_cast<std::size_t>(why)].fetch_add(clients, std::memory_order_relaxed);
+}
+
 void HttpCallback::close() { pool_->close(); }
 
 HttpCallbackCounters HttpCallback::counters() const {
-  return {asked_.load(std::memory_order_relaxed), sent_.load(std::memory_order_relaxed),
-          cached_.load(std::memory_order_relaxed), failed_.load(std::memory_order_relaxed)};
+  HttpCallbackCounters counters;
+  counters.asked = asked_.load(std::memory_order_relaxed);
+  counters.sent = sent_.load(std::memory_order_relaxed);
+  counters.cached = cached_.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < failed_.size(); ++i) {
+    counters.failed[i] = failed_[i].load(std::memory_order_relaxed);
+  }
+  return counters;
 }
 
 }  // namespace conat::auth

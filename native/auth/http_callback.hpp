@@ -25,6 +25,7 @@
 // context.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -52,11 +53,27 @@ struct HttpCallbackOptions {
   std::size_t max_answer_bytes = 64 * 1024;
 };
 
+// Why clients were told 503.
+enum class HttpCallbackFailure : std::uint8_t {
+  timeout,      // no answer in time
+  unreachable,  // no connection, or it broke
+  answer,       // a status or JSON that means nothing
+  busy,         // too many sign-ins at the same time
+  closed,       // the broker ends
+};
+inline constexpr std::size_t http_callback_failure_count = 5;
+// For metrics.
+const char* http_callback_failure_text(HttpCallbackFailure failure);
+
 struct HttpCallbackCounters {
-  std::uint64_t asked = 0;   // by clients
-  std::uint64_t sent = 0;    // to the service
-  std::uint64_t cached = 0;  // answered from memory
-  std::uint64_t failed = 0;  // clients told 503
+  std::uint64_t asked = 0;                                          // by clients
+  std::uint64_t sent = 0;                                           // to the service
+  std::uint64_t cached = 0;                                         // answered from memory
+  std::array<std::uint64_t, http_callback_failure_count> failed{};  // clients told 503
+
+  std::uint64_t failed_for(HttpCallbackFailure why) const {
+    return failed[static_cast<std::size_t>(why)];
+  }
 };
 
 class HttpCallback : public std::enable_shared_from_this<HttpCallback> {
@@ -84,6 +101,7 @@ class HttpCallback : public std::enable_shared_from_this<HttpCallback> {
                std::shared_ptr<HttpPool> pool);
   void look_up(std::string question, Done done);
   void on_reply(const Digest& key, HttpPool::Reply reply);
+  void count_failures(HttpCallbackFailure why, std::size_t clients);
 
   boost::asio::io_context& context_;
   HttpCallbackOptions options_;
@@ -91,7 +109,8 @@ class HttpCallback : public std::enable_shared_from_this<HttpCallback> {
   ExpiringCache<Outcome> cache_;
   std::unordered_map<Digest, std::vector<Done>, DigestHash> asking_;
   std::size_t waiting_ = 0;
-  std::atomic<std::uint64_t> asked_{0}, sent_{0}, cached_{0}, failed_{0};
+  std::atomic<std::uint64_t> asked_{0}, sent_{0}, cached_{0};
+  std::array<std::atomic<std::uint64_t>, http_callback_failure_count> failed_{};
 };
 
 }  // namespace conat::auth

@@ -101,19 +101,26 @@ Status JwtVerifier::reload() {
 
 Result<bool> JwtVerifier::reload_if_changed() {
   const std::lock_guard lock(reload_mutex_);
-  const bool same = std::equal(
-      stamps_.begin(), stamps_.end(), options_.key_files.begin(), options_.key_files.end(),
-      [](const FileStamp& stamp, const KeyFile& file) { return stamp == stamp_of(file.path); });
-  if (same) return false;
+  if (stamps() == stamps_) return false;
   if (Status status = load(); !status) return status.error();
   return true;
 }
 
+std::vector<FileStamp> JwtVerifier::stamps() const {
+  std::vector<FileStamp> stamps;
+  for (const KeyFile& file : options_.key_files) stamps.push_back(stamp_of(file.path));
+  return stamps;
+}
+
+bool JwtVerifier::has_key(const Digest& fingerprint) const {
+  const auto keys = current_keys();
+  return std::any_of(keys->begin(), keys->end(),
+                     [&](const VerificationKey& key) { return key.fingerprint() == fingerprint; });
+}
+
 Status JwtVerifier::load() {
   if (options_.key_files.empty()) return Nothing{};
-  stamps_.clear();
-  // Before reading: what changes meanwhile is read again.
-  for (const KeyFile& file : options_.key_files) stamps_.push_back(stamp_of(file.path));
+  stamps_ = stamps();  // before reading: what changes meanwhile is read again
   Keys keys;
   for (const KeyFile& file : options_.key_files) {
     Result<Keys> loaded = load_key_file(file);
@@ -150,23 +157,25 @@ Outcome JwtVerifier::verify(std::string_view token, UnixMs now) const {
   if (key_id != nullptr && key_id->if_text() == nullptr) return refused("malformed token header");
   const auto signature = decode_base64url(parts->signature);
   if (!signature) return refused("malformed token signature");
-  if (!is_signed(parts->signed_text, *signature, *algorithm, key_id)) {
-    return refused("invalid token signature");
-  }
+  const auto signer = signer_of(parts->signed_text, *signature, *algorithm, key_id);
+  if (!signer) return refused("invalid token signature");
   // Only what is signed by somebody we trust is looked into.
   const Value claims = read_object(parts->payload);
   if (claims.is_null()) return refused("malformed token claims");
-  return read_claims(claims, now);
+  Outcome outcome = read_claims(claims, now);
+  if (outcome) outcome->grant = Grant{Grant::Kind::key, {}, *signer};
+  return outcome;
 }
 
-bool JwtVerifier::is_signed(std::string_view text, ByteView signature, Algorithm algorithm,
-                            const Value* key_id) const {
+std::optional<Digest> JwtVerifier::signer_of(std::string_view text, ByteView signature,
+                                             Algorithm algorithm, const Value* key_id) const {
   const auto keys = current_keys();
-  return std::any_of(keys->begin(), keys->end(), [&](const VerificationKey& key) {
-    if (key.algorithm() != algorithm) return false;
-    if (key_id != nullptr && key.id && *key.id != *key_id->if_text()) return false;
-    return key.check(as_bytes(text), signature);
-  });
+  for (const VerificationKey& key : *keys) {
+    if (key.algorithm() != algorithm) continue;
+    if (key_id != nullptr && key.id && *key.id != *key_id->if_text()) continue;
+    if (key.check(as_bytes(text), signature)) return key.fingerprint();
+  }
+  return std::nullopt;
 }
 
 Outcome JwtVerifier::read_claims(const Value& claims, UnixMs now) const {

@@ -58,15 +58,20 @@ class JwtVerifier {
   // The same if a file has changed since it was read last (or tried to); tells whether one had.
   Result<bool> reload_if_changed();
 
+  // Files of keys as they are now; see stamp_of().
+  std::vector<FileStamp> stamps() const;
+
   std::size_t keys() const { return current_keys()->size(); }
+  bool has_key(const Digest& fingerprint) const;
 
  private:
   using Keys = std::vector<VerificationKey>;
 
   std::shared_ptr<const Keys> current_keys() const;
   Status load();
-  bool is_signed(std::string_view token_start, ByteView signature, Algorithm algorithm,
-                 const Value* key_id) const;
+  // The fingerprint of the key that it is signed with.
+  std::optional<Digest> signer_of(std::string_view token_start, ByteView signature,
+                                  Algorithm algorithm, const Value* key_id) const;
   Outcome read_claims(const Value& claims, UnixMs now) const;
   Status check_times(const Value& claims, UnixMs now, std::optional<UnixMs>& expires_at) const;
   Status check_parties(const Value& claims) const;

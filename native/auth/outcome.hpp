@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "auth/crypto.hpp"
 #include "conat/base/result.hpp"
 #include "conat/base/time.hpp"
 #include "conat/base/value.hpp"
@@ -15,10 +16,22 @@
 
 namespace conat::auth {
 
+// What an identity rests on that may be withdrawn while its client is connected.
+struct Grant {
+  enum class Kind : std::uint8_t {
+    user,  // a line of the users file: the identity in it, and the token or password that was shown
+    key,   // a key for tokens
+  };
+  Kind kind = Kind::user;
+  std::string name;  // of the user
+  Digest basis{};    // of what must still be there
+};
+
 struct Authenticated {
   Value user;  // exactly one of {account_id}, {project_id}, {hub_id}
   Rights rights;
   std::optional<UnixMs> expires_at;  // nullopt: never
+  std::optional<Grant> grant;        // nullopt: nothing that could be withdrawn here
 };
 
 using Outcome = Result<Authenticated>;

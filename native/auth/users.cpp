@@ -54,6 +54,16 @@ std::string_view take_line(std::string_view& text) {
   return trimmed(line);
 }
 
+Digest basis_of(const User& user, ByteView secret) {
+  Value::Array projects;
+  for (const std::string& project : user.identity.rights.projects) projects.emplace_back(project);
+  const Value identity(Value::Array{user.identity.user, Value(user.identity.rights.is_admin),
+                                    Value(std::move(projects))});
+  Bytes text = to_bytes(encode_json(identity));
+  append(text, secret);
+  return sha256(text);
+}
+
 std::size_t cost_in_bytes(const ScryptCost& cost) {
   return (std::size_t{cost.r} << cost.log_n) * cost.p;
 }
@@ -134,6 +144,22 @@ Result<Users> Users::load(const std::filesystem::path& path) {
   Result<Users> users = parse(*content);
   if (!users) return invalid(path.string() + ": " + users.error().text);
   return users;
+}
+
+Grant Users::grant_of_token(const User& user, const Digest& token) {
+  return {Grant::Kind::user, user.name, basis_of(user, token)};
+}
+
+Grant Users::grant_of_password(const User& user) {
+  return {Grant::Kind::user, user.name, basis_of(user, as_bytes(user.password->text()))};
+}
+
+bool Users::holds(const Grant& grant) const {
+  const User* user = with_name(grant.name);
+  if (user == nullptr) return false;
+  if (user->password && grant_of_password(*user).basis == grant.basis) return true;
+  return std::any_of(user->tokens.begin(), user->tokens.end(),
+                     [&](const Digest& token) { return basis_of(*user, token) == grant.basis; });
 }
 
 const User* Users::with_token(std::string_view token) const {

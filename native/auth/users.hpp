@@ -46,6 +46,12 @@ class Users {
   // One more, from wherever. An error when its name or a token is taken.
   Status add(User user);
 
+  // What the identity of somebody who showed this token of the user, or the password, rests on.
+  static Grant grant_of_token(const User& user, const Digest& token);
+  static Grant grant_of_password(const User& user);
+  // Whether that user is here with the same identity and the same token or password.
+  bool holds(const Grant& grant) const;
+
   // Both take the same time for any number of users.
   const User* with_token(std::string_view token) const;
   const User* with_name(std::string_view name) const;

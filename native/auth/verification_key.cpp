@@ -80,6 +80,16 @@ Bytes der_of(ByteView signature) {
   return bytes;
 }
 
+// As X.509 writes public keys; empty when it cannot be.
+Bytes public_der_of(EVP_PKEY* key) {
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(key, &der);
+  if (size <= 0) return {};
+  Bytes bytes(der, der + size);
+  OPENSSL_free(der);
+  return bytes;
+}
+
 Status check_rsa(EVP_PKEY* key) {
   const int bits = EVP_PKEY_get_bits(key);
   if (bits < min_rsa_bits) {
@@ -141,6 +151,7 @@ std::string_view name_of(Algorithm algorithm) {
 struct VerificationKey::Implementation {
   Bytes secret;   // HS256
   KeyHandle key;  // the others
+  Digest fingerprint{};
 
   ~Implementation() { wipe(secret); }
 };
@@ -152,6 +163,7 @@ Result<VerificationKey> VerificationKey::from_secret(Bytes secret) {
   }
   auto implementation = std::make_shared<Implementation>();
   implementation->secret = std::move(secret);
+  implementation->fingerprint = hmac_sha256(implementation->secret, as_bytes("fingerprint"));
   return VerificationKey(Algorithm::hs256, std::move(implementation));
 }
 
@@ -214,10 +226,13 @@ Result<VerificationKey> VerificationKey::from_pem(std::string_view block) {
   return from_public_key(std::move(implementation));
 }
 
+const Digest& VerificationKey::fingerprint() const { return implementation_->fingerprint; }
+
 Result<VerificationKey> VerificationKey::from_public_key(
-    std::shared_ptr<const Implementation> implementation) {
+    std::shared_ptr<Implementation> implementation) {
   EVP_PKEY* key = implementation->key.get();
   if (key == nullptr) return wrong("an unreadable public key");
+  implementation->fingerprint = sha256(public_der_of(key));
   switch (EVP_PKEY_get_base_id(key)) {
     case EVP_PKEY_RSA:
       if (Status status = check_rsa(key); !status) return status.error();

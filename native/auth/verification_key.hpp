@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "auth/crypto.hpp"
 #include "conat/base/bytes.hpp"
 #include "conat/base/result.hpp"
 
@@ -40,6 +41,8 @@ class VerificationKey {
   static Result<VerificationKey> from_pem(std::string_view block);
 
   Algorithm algorithm() const { return algorithm_; }
+  // The same for the same key in whatever file and under whatever name, else another.
+  const Digest& fingerprint() const;
   // Whether `signature`, in the form that tokens have (RFC 7518, 8037), is this key's for `signed`.
   bool check(ByteView text, ByteView signature) const;
 
@@ -50,7 +53,7 @@ class VerificationKey {
   struct Implementation;
   VerificationKey(Algorithm algorithm, std::shared_ptr<const Implementation> implementation)
       : algorithm_(algorithm), implementation_(std::move(implementation)) {}
-  static Result<VerificationKey> from_public_key(std::shared_ptr<const Implementation> key);
+  static Result<VerificationKey> from_public_key(std::shared_ptr<Implementation> key);
 
   Algorithm algorithm_;
   std::shared_ptr<const Implementation> implementation_;

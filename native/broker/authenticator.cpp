@@ -104,7 +104,25 @@ void Authenticator::identify(const auth::Request& request, Done done) {
   chain_->authenticate(request, wall_now(), std::move(done));
 }
 
+auth::HttpCallbackCounters Authenticator::service_counters() const {
+  const auth::HttpCallback* service = chain_ == nullptr ? nullptr : chain_->service();
+  return service == nullptr ? auth::HttpCallbackCounters() : service->counters();
+}
+
 Status Authenticator::reload() { return chain_ == nullptr ? Status(Nothing{}) : chain_->reload(); }
+
+Result<bool> Authenticator::look_for_changes() {
+  if (chain_ == nullptr) return false;
+  std::vector<auth::FileStamp> stamps = chain_->stamps();
+  const bool settled = stamps == seen_;
+  seen_ = std::move(stamps);
+  if (!settled) return false;
+  return chain_->reload_if_changed();
+}
+
+bool Authenticator::holds(const std::optional<auth::Grant>& grant) const {
+  return !grant || chain_->holds(*grant);
+}
 
 auth::OriginOptions origin_options(const Options& options) {
   auth::OriginOptions origins;

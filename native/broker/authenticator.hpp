@@ -7,6 +7,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "auth/chain.hpp"
 #include "auth/origin.hpp"
@@ -36,14 +38,24 @@ class Authenticator {
   // `request` without the cookies of foreign pages, with CONNECT's auth object.
   void identify(const auth::Request& request, Done done);
 
+  // Of the service that is asked; zero when there is none.
+  auth::HttpCallbackCounters service_counters() const;
+
   // Reads users and keys again; what cannot be read stays as it was and is told in the error.
   Status reload();
+  // The same when a file has changed since it was read, and has stayed the same since the last look
+  // at it: one that is just being written is let alone. An error is told once for each change. From
+  // one thread.
+  Result<bool> look_for_changes();
+  // Whether what an identity rests on is still there.
+  bool holds(const std::optional<auth::Grant>& grant) const;
 
  private:
   explicit Authenticator(Identity everybody) : everybody_(std::move(everybody)) {}
 
   Identity everybody_;
   std::shared_ptr<auth::Chain> chain_;  // null: no authentication
+  std::vector<auth::FileStamp> seen_;   // at the last look
 };
 
 auth::OriginOptions origin_options(const Options& options);

@@ -141,6 +141,23 @@ void add_users(PrometheusText& out, const Admission::Usage& usage) {
   out.sample({}, static_cast<std::uint64_t>(usage.per_user.size()));
 }
 
+void add_auth_service(PrometheusText& out, const auth::HttpCallbackCounters& service) {
+  out.family("conat_auth_service_questions_total", counter,
+             "Authentications that were the service's to decide");
+  out.sample({}, service.asked);
+  out.family("conat_auth_service_requests_total", counter, "Requests sent to the service");
+  out.sample({}, service.sent);
+  out.family("conat_auth_service_cache_hits_total", counter,
+             "Authentications that a remembered answer of the service decided");
+  out.sample({}, service.cached);
+  out.family("conat_auth_service_failures_total", counter,
+             "Authentications that ended with code 503, since the service did not decide");
+  for (std::size_t i = 0; i < service.failed.size(); ++i) {
+    const auto why = static_cast<auth::HttpCallbackFailure>(i);
+    out.sample({{"reason", auth::http_callback_failure_text(why)}}, service.failed[i]);
+  }
+}
+
 void add_persistence(PrometheusText& out, const PersistStatistics& persist) {
   out.family("conat_persist_requests_total", counter, "Requests to the persistence server");
   for (std::size_t i = 0; i < persist.requests.size(); ++i) {
@@ -199,6 +216,7 @@ std::string format_metrics(const Metrics& metrics) {
   out.sample({{"version", metrics.version}, {"id", metrics.broker_id}}, std::uint64_t{1});
   add_shards(out, metrics);
   add_users(out, metrics.usage);
+  add_auth_service(out, metrics.auth_service);
   if (metrics.persist) add_persistence(out, *metrics.persist);
   if (metrics.storage) add_storage(out, *metrics.storage);
   add_process(out, metrics.process);

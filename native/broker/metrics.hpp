@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/http_callback.hpp"
 #include "broker/admission.hpp"
 #include "broker/process_metrics.hpp"
 #include "broker/sign_in_counters.hpp"
@@ -41,6 +42,7 @@ struct Metrics {
   std::string broker_id;
   std::vector<ShardMetrics> shards;
   Admission::Usage usage;
+  auth::HttpCallbackCounters auth_service;  // zero when none is configured
   ProcessMetrics process;
   // With persistence.
   std::optional<PersistStatistics> persist;

@@ -10,6 +10,8 @@ namespace {
 // What each step of ending may take.
 constexpr std::chrono::milliseconds storage_limit{2500};
 constexpr std::chrono::milliseconds connections_limit{1500};
+// Between two looks at the files of users and keys.
+constexpr std::chrono::milliseconds files_interval{2000};
 
 Random random_from_system() {
   Random::Seed seed;
@@ -24,7 +26,7 @@ Random random_from_system() {
 }  // namespace
 
 Server::Server(Options options, net::asio::io_context& main)
-    : main_(main), common_(std::move(options)), timer_(main) {}
+    : main_(main), common_(std::move(options)), timer_(main), files_timer_(main) {}
 
 Server::~Server() {
   for (const auto& shard : common_.shards) shard->stop_loop();
@@ -57,6 +59,7 @@ Status Server::start() {
   for (const auto& shard : common_.shards) {
     threads_.emplace_back([&shard = *shard] { shard.run(); });
   }
+  if (common_.authenticator->required()) watch_files();
   return Nothing{};
 }
 
@@ -141,13 +144,34 @@ void Server::reload() {
 }
 
 void Server::reload_authentication() {
-  if (!common_.authenticator->required()) return;
-  if (const auto status = common_.authenticator->reload(); !status) {
+  if (common_.authenticator->required()) authentication_read(common_.authenticator->reload());
+}
+
+void Server::watch_files() {
+  files_timer_.expires_after(files_interval);
+  files_timer_.async_wait([this](net::error_code error) {
+    if (error) return;
+    const Result<bool> changed = common_.authenticator->look_for_changes();
+    if (!changed) {
+      authentication_read(changed.error());
+    } else if (*changed) {
+      authentication_read(Nothing{});
+    }
+    watch_files();
+  });
+}
+
+// Also after an error: of several files one may have been good.
+void Server::authentication_read(const Status& status) {
+  if (status) {
+    log_line(LogLevel::info, "users and keys read again");
+  } else {
     log_line(LogLevel::error, "cannot read users and keys again; those read before stay in force",
              {{"error", status.error().text}});
-    return;
   }
-  log_line(LogLevel::info, "users and keys read again");
+  for (const auto& shard : common_.shards) {
+    shard->post([&shard = *shard] { shard.close_withdrawn(); });
+  }
 }
 
 void Server::reload_certificates() {
@@ -164,6 +188,7 @@ void Server::reload_certificates() {
 
 void Server::end(std::function<void()> done) {
   done_ = std::move(done);
+  files_timer_.cancel();
   waiting_for_ = common_.shards.size();
   for (const auto& shard : common_.shards) {
     shard->post([this, &shard = *shard] {

@@ -32,8 +32,8 @@ class Server {
   Status start();
   // Valid after start(): "http://127.0.0.1:8080/base", or https.
   std::string address() const;
-  // Reads users, keys and the TLS certificate again, for who connects from now on; logs what comes
-  // of it.
+  // Reads users, keys and the TLS certificate again; logs what comes of it. Whose user or key has
+  // gone is disconnected. Files of users and keys are also read again when they change.
   void reload();
   // Begins to end; `done` is called within about 4 s.
   void end(std::function<void()> done);
@@ -41,7 +41,9 @@ class Server {
  private:
   Status load_files();
   Status prepare_authentication();
+  void watch_files();
   void reload_authentication();
+  void authentication_read(const Status& status);
   void reload_certificates();
   Status listen();
   Status open_storage();
@@ -56,6 +58,7 @@ class Server {
   std::vector<std::thread> threads_;
   std::thread storage_stopper_;
   net::Timer timer_;
+  net::Timer files_timer_;
   std::size_t waiting_for_ = 0;  // shards in the current step
   int step_ = 0;
   bool storage_stopped_ = true;

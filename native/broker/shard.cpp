@@ -192,10 +192,14 @@ Identity Shard::admit(const std::string& address, Identity identity, Admission::
 }
 
 // Answers effect::Authenticate. A renewal is of a connection that is counted already.
-void Shard::on_identified(const SignIns::Question& question, const auth::Outcome& outcome) {
+void Shard::on_identified(const SignIns::Question& question, const auth::Outcome& answer) {
   const ConnectionId id = question.connection;
   const net::Stream* stream = connections_.find(id);
   if (stream == nullptr) return;
+  // It may have been found just before it was withdrawn.
+  const bool holds = !answer || common_.authenticator->holds(answer->grant);
+  const auth::Outcome outcome =
+      holds ? answer : auth::Outcome(auth::refused("withdrawn meanwhile"));
   sign_in_counters_.count(question.method, outcome.ok());
   const TimeMs now = net::Loop::now();
   Identity identity = identity_of(outcome, now);
@@ -205,9 +209,22 @@ void Shard::on_identified(const SignIns::Question& question, const auth::Outcome
     identity = admit(stream->address(), std::move(identity), ticket);
     tickets_.emplace(id, std::move(ticket));
   }
-  broker_->on_authenticated(now, id, std::move(identity));
+  if (broker_->on_authenticated(now, id, std::move(identity))) {
+    sign_ins_.granted(id, outcome->grant);
+  }
   drain_broker();
   loop_.request_turn_end();
+}
+
+void Shard::close_withdrawn() {
+  const std::vector<ConnectionId> ids = sign_ins_.withdrawn();
+  if (ids.empty()) return;
+  const TimeMs now = net::Loop::now();
+  for (const ConnectionId id : ids) broker_->withdraw(now, id);
+  drain_broker();
+  loop_.request_turn_end();
+  log_line(LogLevel::info, "connections closed: their user or key was withdrawn",
+           {{"count", ids.size()}});
 }
 
 // The transport is gone, or about to go.

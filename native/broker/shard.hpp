@@ -80,6 +80,8 @@ class Shard final : private net::StreamOwner {
   // ---- on the shard's thread ----
   void on_storage(StorageResult result);
   ShardMetrics metrics() const;
+  // Closes the connections whose user or key is not in the files any more.
+  void close_withdrawn();
   // The first step of ending: accepts nothing more, submits nothing more to the storage.
   void stop_accepting();
   // The second: closes every connection with 1001 and calls `done` when all have gone.
@@ -98,7 +100,7 @@ class Shard final : private net::StreamOwner {
   void read_rest_soon(ConnectionId id);
   void send_compressed(net::Stream& stream, ConnectionId id, const SharedBytes& bytes);
   Identity admit(const std::string& address, Identity identity, Admission::Ticket& ticket);
-  void on_identified(const SignIns::Question& question, const auth::Outcome& outcome);
+  void on_identified(const SignIns::Question& question, const auth::Outcome& answer);
   void forget(ConnectionId id);
   void prepare_own_clients(Random& random, storage::StorageEngine* storage);
   InProcessClient* own_client(ConnectionId id);

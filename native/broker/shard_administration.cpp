@@ -151,6 +151,7 @@ void Shard::collect_metrics(std::function<void(std::string)> done) {
           if (answer.storage) metrics.storage = answer.storage;
         }
         metrics.usage = common_.admission.usage();
+        metrics.auth_service = common_.authenticator->service_counters();
         metrics.process = read_process_metrics();
         done(format_metrics(metrics));
       });

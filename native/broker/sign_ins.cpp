@@ -93,6 +93,27 @@ void SignIns::opened(ConnectionId id, const net::HttpRequest& request, std::stri
   requests_.insert_or_assign(id, std::move(kept));
 }
 
+void SignIns::closed(ConnectionId id) {
+  requests_.erase(id);
+  grants_.erase(id);
+}
+
+void SignIns::granted(ConnectionId id, const std::optional<auth::Grant>& grant) {
+  if (grant) {
+    grants_.insert_or_assign(id, *grant);
+  } else {
+    grants_.erase(id);
+  }
+}
+
+std::vector<ConnectionId> SignIns::withdrawn() const {
+  std::vector<ConnectionId> ids;
+  for (const auto& [id, grant] : grants_) {
+    if (!authenticator_.holds(grant)) ids.push_back(id);
+  }
+  return ids;
+}
+
 void SignIns::ask(effect::Authenticate question) {
   const auto found = requests_.find(question.connection);
   if (found == requests_.end()) return;  // has gone meanwhile

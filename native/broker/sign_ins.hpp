@@ -39,7 +39,11 @@ class SignIns {
   // Nullopt: the broker is to ask.
   std::optional<Identity> known_identity() const;
   void opened(ConnectionId id, const net::HttpRequest& request, std::string address, bool secure);
-  void closed(ConnectionId id) { requests_.erase(id); }
+  void closed(ConnectionId id);
+  // What the identity that is in force now rests on.
+  void granted(ConnectionId id, const std::optional<auth::Grant>& grant);
+  // Those whose identity rests on what is not there any more. Looks at each.
+  std::vector<ConnectionId> withdrawn() const;
   void ask(effect::Authenticate question);
 
   static auth::Request request_of(const net::HttpRequest& request, std::string address,
@@ -52,6 +56,7 @@ class SignIns {
   Post post_;
   Answered answered_;
   std::unordered_map<ConnectionId, auth::Request> requests_;
+  std::unordered_map<ConnectionId, auth::Grant> grants_;
 };
 
 }  // namespace conat::server

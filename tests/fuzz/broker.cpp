@@ -75,7 +75,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     rest = rest.subspan(1 + length);
   }
-  if (shell.hostile != 0) shell.broker.on_closed(0, hostile);
+  if (shell.hostile != 0) {
+    if (data[0] % 4 < 2) {
+      shell.broker.on_closed(0, hostile);
+    } else {
+      shell.broker.withdraw(0, hostile);
+    }
+  }
   shell.drain();
   const BrokerCounters& counters = shell.broker.counters();
   if (counters.connections_open != 1 || counters.subscriptions != 1) __builtin_trap();

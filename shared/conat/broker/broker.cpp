@@ -74,9 +74,10 @@ std::size_t Broker::max_message_bytes(ConnectionId connection) const {
 void Broker::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
   impl_->on_peer(now, from, std::move(message));
 }
-void Broker::on_authenticated(TimeMs now, ConnectionId connection, Identity identity) {
-  impl_->on_authenticated(now, connection, std::move(identity));
+bool Broker::on_authenticated(TimeMs now, ConnectionId connection, Identity identity) {
+  return impl_->on_authenticated(now, connection, std::move(identity));
 }
+void Broker::withdraw(TimeMs now, ConnectionId connection) { impl_->withdraw(now, connection); }
 void Broker::on_time(TimeMs now) { impl_->on_time(now); }
 std::optional<TimeMs> Broker::deadline() const { return impl_->deadline(); }
 void Broker::shut_down(TimeMs now) { impl_->shut_down(now); }

@@ -197,8 +197,12 @@ class Broker {
   void on_closed(TimeMs now, ConnectionId connection);
   // `bytes` of what was sent have left the shell's queue: the bound for slow consumers.
   void on_written(TimeMs now, ConnectionId connection, std::size_t bytes);
-  // The answer to effect::Authenticate; ignored when nothing is asked (any more).
-  void on_authenticated(TimeMs now, ConnectionId connection, Identity identity);
+  // The answer to effect::Authenticate; ignored when nothing is asked (any more). Returns whether
+  // that identity is in force now.
+  bool on_authenticated(TimeMs now, ConnectionId connection, Identity identity);
+  // The identity of a connection does not hold any more: closes it with 1008 as one that has
+  // expired (no Socket.IO disconnect, so that the client comes back and is asked again).
+  void withdraw(TimeMs now, ConnectionId connection);
   // What was sent takes `bytes` less in the shell's queue than it had.
   void on_compressed(TimeMs now, ConnectionId connection, std::size_t bytes);
   // How large a message of the connection may be now; 0 when it has gone.

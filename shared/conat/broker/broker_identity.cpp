@@ -34,28 +34,41 @@ void Broker::Impl::ask_identity(ConnectionId id, ConnectionHead& head) {
   effects_.authenticate(id, data && !data->empty() ? data->front() : Value(), false);
 }
 
-void Broker::Impl::on_authenticated(TimeMs now, ConnectionId id, Identity identity) {
+bool Broker::Impl::on_authenticated(TimeMs now, ConnectionId id, Identity identity) {
   ConnectionHead* head = connections_.find(id);
-  if (head == nullptr) return;
+  if (head == nullptr) return false;
+  bool in_force = false;
   switch (std::exchange(head->connection->question, Question::none)) {
     case Question::none:
-      return;
+      return false;
     case Question::sign_in:
-      sign_in(now, id, *head, std::move(identity));
+      in_force = sign_in(now, id, *head, std::move(identity));
       break;
     case Question::renewal:
-      renew(now, id, *head, std::move(identity));
+      in_force = renew(now, id, *head, std::move(identity));
       break;
   }
   if (!overflowed_.empty()) settle(now);
   if (!unsynced_acks_.empty()) flush_syncs();
   head = connections_.find(id);
   if (head != nullptr) arm_timer(id, *head->connection);
+  return in_force && head != nullptr;
 }
 
-void Broker::Impl::sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity) {
+void Broker::Impl::withdraw(TimeMs now, ConnectionId id) {
+  ConnectionHead* head = connections_.find(id);
+  if (head == nullptr || head->in_process) return;
+  head->connection->session.close(WebSocketCloseCode::policy_violation, output_);
+  close_transport(id, *head, CloseReason::withdrawn, true);
+  drop(now, id, *head);
+  if (!overflowed_.empty()) settle(now);
+  if (!unsynced_acks_.empty()) flush_syncs();
+}
+
+bool Broker::Impl::sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity) {
   Connection& connection = *head.connection;
-  if (identity.refused()) {
+  const bool accepted = !identity.refused();
+  if (!accepted) {
     ++counters_.refused_users;
     identity.expires_at.reset();  // it does not last that long
   }
@@ -69,6 +82,7 @@ void Broker::Impl::sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Id
     head.encoding = connection.session.encoding();
   }
   flush_output(id, head);
+  return accepted;
 }
 
 // ---- renewing ----
@@ -99,10 +113,11 @@ void Broker::Impl::on_auth(TimeMs now, ConnectionId id, ConnectionHead& head,
   }
 }
 
-void Broker::Impl::renew(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity) {
+bool Broker::Impl::renew(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity) {
   Connection& connection = *head.connection;
   Value answer;
-  if (identity.refused() || identity.user != connection.identity.user) {
+  const bool accepted = !identity.refused() && identity.user == connection.identity.user;
+  if (!accepted) {
     ++counters_.failed_renewals;
     ++connection.failed_renewals;
     answer = identity.refused() ? std::move(identity.user)
@@ -123,6 +138,7 @@ void Broker::Impl::renew(TimeMs now, ConnectionId id, ConnectionHead& head, Iden
   }
   send(id, head,
        websocket_frames(encode_ack(head.encoding, connection.renewal_ack_id, {std::move(answer)})));
+  return accepted;
 }
 
 // Takes away what the connection may not be subscribed to any more, and tells it so.

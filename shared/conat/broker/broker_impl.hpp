@@ -38,7 +38,8 @@ class Broker::Impl {
   void on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t> bytes);
   void on_closed(TimeMs now, ConnectionId id);
   void on_written(TimeMs now, ConnectionId id, std::size_t bytes);
-  void on_authenticated(TimeMs now, ConnectionId id, Identity identity);
+  bool on_authenticated(TimeMs now, ConnectionId id, Identity identity);
+  void withdraw(TimeMs now, ConnectionId id);
   void on_compressed(TimeMs now, ConnectionId id, std::size_t bytes);
   std::size_t max_message_bytes(ConnectionId id);
   void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
@@ -106,9 +107,10 @@ class Broker::Impl {
 
   // ---- broker_identity.cpp ----
   void ask_identity(ConnectionId id, ConnectionHead& head);
-  void sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity);
+  // Both return whether the identity is in force now.
+  bool sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity);
   void on_auth(TimeMs now, ConnectionId id, ConnectionHead& head, const PacketView& packet);
-  void renew(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity);
+  bool renew(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity);
   void drop_refused_subscriptions(ConnectionId id, ConnectionHead& head);
 
   // ---- broker_events.cpp ----

@@ -1,17 +1,19 @@
 // Every way to show who one is, against the real broker: tokens of all algorithms by all carriers, keys that change,
 // the users file, a real HTTP service (quick, slow, dead, gone), pages of foreign origins, and renewal.
 import assert from "node:assert/strict";
-import { createHash, createHmac, generateKeyPairSync, randomBytes, scryptSync, sign, type KeyObject } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect as connectClient, type Client } from "conat-client";
-import { io, type Socket } from "socket.io-client";
+import type { Socket } from "socket.io-client";
 import { Broker, until } from "./broker.js";
+import { parseExposition, total } from "./exposition.js";
+import { basic, makeIssuer, open, part, refusal, secret, storedPassword, storedToken, userOf, type Issuer, type Show, type User } from "./identities.js";
 
 const directory = mkdtempSync(join(tmpdir(), "conat-authentication-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -21,73 +23,6 @@ function write(name: string, content: string): string {
   writeFileSync(join(directory, "new"), content);
   renameSync(join(directory, "new"), join(directory, name));
   return join(directory, name);
-}
-
-// ---- issuers of tokens ----
-
-type Claims = Record<string, unknown>;
-const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-
-class Issuer {
-  constructor(
-    readonly algorithm: "HS256" | "RS256" | "ES256" | "EdDSA",
-    private readonly signer: (text: Buffer) => Buffer,
-    readonly publicKey: KeyObject | undefined,
-  ) {}
-
-  token(claims: Claims, { lifetimeMs = 600_000, kid }: { lifetimeMs?: number; kid?: string } = {}): string {
-    const exp = (Date.now() + lifetimeMs) / 1000;
-    const text = `${part({ alg: this.algorithm, typ: "JWT", ...(kid === undefined ? {} : { kid }) })}.${part({ exp, ...claims })}`;
-    return `${text}.${this.signer(Buffer.from(text)).toString("base64url")}`;
-  }
-  jwk(kid: string): Record<string, unknown> {
-    assert.ok(this.publicKey);
-    return { ...this.publicKey.export({ format: "jwk" }), kid, use: "sig" };
-  }
-  pem(): string {
-    assert.ok(this.publicKey);
-    return this.publicKey.export({ format: "pem", type: "spki" }).toString();
-  }
-}
-
-const secret = randomBytes(32).toString("hex");
-function makeIssuer(algorithm: Issuer["algorithm"]): Issuer {
-  if (algorithm === "HS256") return new Issuer(algorithm, (text) => createHmac("sha256", secret).update(text).digest(), undefined);
-  if (algorithm === "RS256") {
-    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-    return new Issuer(algorithm, (text) => sign("sha256", text, privateKey), publicKey);
-  }
-  if (algorithm === "ES256") {
-    const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    return new Issuer(algorithm, (text) => sign("sha256", text, { key: privateKey, dsaEncoding: "ieee-p1363" }), publicKey);
-  }
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  return new Issuer(algorithm, (text) => sign(null, text, privateKey), publicKey);
-}
-
-// ---- who the broker takes somebody for ----
-
-type User = Record<string, unknown> | null;
-type Show = { auth?: Record<string, unknown>; extraHeaders?: Record<string, string> };
-
-/** Connects with the ordinary client of Socket.IO. */
-function open(address: string, show: Show, reconnection = false): Socket {
-  return io(address, { path: "/conat", transports: ["websocket"], forceNew: true, reconnection, ...show });
-}
-
-async function userOf(address: string, show: Show): Promise<User> {
-  const socket = open(address, show);
-  try {
-    return await new Promise<User>((done, failed) => {
-      socket.once("info", (info: { user: User }, ack?: () => void) => {
-        ack?.();
-        done(info.user);
-      });
-      socket.once("connect_error", failed);
-    });
-  } finally {
-    socket.disconnect();
-  }
 }
 
 /** The same with our own client: undefined when it is told an error. */
@@ -101,13 +36,38 @@ async function userOfClient(address: string, show: Show): Promise<User | undefin
   }
 }
 
+/** A connection of socket.io-client that is signed in, and does not come back by itself. */
+class Session {
+  readonly closed: Promise<{ reason: string; code: number | undefined }>;
+
+  private constructor(private readonly socket: Socket) {
+    this.closed = new Promise((done) =>
+      socket.once("disconnect", (reason, details) => {
+        done({ reason, code: (details as { context?: { code?: number } } | undefined)?.context?.code });
+      }),
+    );
+  }
+
+  static async open(address: string, token: string): Promise<Session> {
+    const socket = open(address, { auth: { token } });
+    const session = new Session(socket);
+    const user = await new Promise<User>((done) => socket.once("info", (info: { user: User }, ack?: () => void) => (ack?.(), done(info.user))));
+    assert.ok(user !== null && !("error" in user), JSON.stringify(user));
+    return session;
+  }
+
+  /** It is still there: the broker answers. Ends it. */
+  async stays(): Promise<void> {
+    assert.deepEqual(await this.socket.timeout(60_000).emitWithAck("subscriptions", null), []);
+    this.socket.disconnect();
+  }
+}
+
 const carriers: Record<string, (token: string) => Show> = {
   "auth object": (token) => ({ auth: { token } }),
   "Authorization header": (token) => ({ extraHeaders: { Authorization: `Bearer ${token}` } }),
   cookie: (token) => ({ extraHeaders: { Cookie: `theme=dark; conat_token=${token}` } }),
 };
-
-const refusal = (why: string, code = 401): User => ({ error: `authentication failed: ${why}`, code });
 
 describe("tokens of issuers", { concurrency: true }, () => {
   const issuers = (["HS256", "RS256", "ES256", "EdDSA"] as const).map(makeIssuer);
@@ -199,8 +159,9 @@ describe("origins that are listed", { concurrency: true }, () => {
 describe("keys and users that change while the broker runs", () => {
   const firstIssuer = makeIssuer("EdDSA");
   const next = makeIssuer("ES256");
-  const digest = (token: string): string => `sha256:${createHash("sha256").update(token).digest("hex")}`;
-  const userLine = (token: string): string => `${JSON.stringify({ name: "build", token: digest(token), user: { project_id: "p" } })}\n`;
+  /** A project's line: `build` by default, which is the project `p`. */
+  const userLine = (token: string, name = "build"): string =>
+    `${JSON.stringify({ name, token: storedToken(token), user: { project_id: name === "build" ? "p" : name } })}\n`;
   let broker: Broker;
   before(async () => {
     write("keys.json", JSON.stringify({ keys: [firstIssuer.jwk("1")] }));
@@ -212,37 +173,79 @@ describe("keys and users that change while the broker runs", () => {
   const becomes = (token: string, expected: User): Promise<void> =>
     until(`the user becomes ${JSON.stringify(expected)}`, async () => JSON.stringify(await user(token)) === JSON.stringify(expected), 60_000);
 
-  it("are read again on SIGHUP; those connected stay", async () => {
+  it("are read again on SIGHUP; those connected by what is gone are disconnected, and no others", { timeout: 180_000 }, async () => {
     const old = firstIssuer.token({ account_id: "a" }, { kid: "1" });
+    const lasting = next.token({ account_id: "b" }, { kid: "2" });
     assert.deepEqual(await user(old), { account_id: "a" });
     assert.deepEqual(await user("first"), { project_id: "p" });
-    const staying = open(broker.address, { auth: { token: old } });
-    await new Promise<void>((done) => staying.once("info", (_info: unknown, ack?: () => void) => (ack?.(), done())));
-    write("keys.json", JSON.stringify({ keys: [next.jwk("2")] }));
-    write("users", userLine("second"));
+    write("keys.json", JSON.stringify({ keys: [firstIssuer.jwk("1"), next.jwk("2")] }));
+    write("users", userLine("first") + userLine("kept", "other"));
     process.kill(broker.pid, "SIGHUP");
+    await becomes(lasting, { account_id: "b" });
+    const leaving = await Promise.all([old, "first"].map((token) => Session.open(broker.address, token)));
+    const staying = await Promise.all([lasting, "kept"].map((token) => Session.open(broker.address, token)));
+    // The key that stays has another name and another place now, and the user another line.
+    write("keys.json", JSON.stringify({ keys: [next.jwk("two")] }));
+    write("users", `${userLine("second")}\n${userLine("kept", "other")}`);
+    process.kill(broker.pid, "SIGHUP");
+    for (const session of leaving) assert.deepEqual(await session.closed, { reason: "transport close", code: 1008 });
     await becomes("second", { project_id: "p" });
-    await becomes(next.token({ account_id: "b" }, { kid: "2" }), { account_id: "b" });
     assert.deepEqual(await user(old), refusal("invalid token signature"));
     assert.deepEqual(await user("first"), refusal("unknown token"));
-    assert.equal(staying.connected, true);
-    staying.disconnect();
+    for (const session of staying) await session.stays();
+    assert.match(broker.log, /connections closed: their user or key was withdrawn/);
+    const counts = parseExposition(await (await fetch(`${broker.address}/metrics`)).text());
+    assert.ok(total(counts, "conat_connections_closed_total", { reason: "withdrawn" }) >= 2);
+  });
+
+  it("are read again when they change, without a signal; who comes back is refused, or has other rights", { timeout: 180_000 }, async () => {
+    const line = (more: object): string => `${JSON.stringify({ name: "eve", token: storedToken("eve"), user: { account_id: "eve" }, ...more })}\n`;
+    const others = userLine("second") + userLine("kept", "other");
+    write("users", others + line({}));
+    await becomes("eve", { account_id: "eve" });
+    const other = await Session.open(broker.address, "kept");
+    // Our own client goes on by itself: here with other rights, and then it is refused.
+    const client = connectClient({ address: broker.address, noCache: true, auth: { token: "eve" }, inboxPrefix: "_INBOX.account-eve", reconnectionDelay: 50 });
+    await client.waitUntilReady();
+    await assert.rejects(client.subscribe("project.q.x"), { code: 403 });
+    const subscription = await client.subscribe("account.eve.x");
+    const comesBack = new Promise<void>((done) => client.once("info", () => done()));
+    write("users", others + line({ projects: ["q"] }));
+    await comesBack;
+    await client.waitUntilReady();
+    assert.equal((await client.publish("project.q.x", 1)).count, 0);
+    assert.equal(subscription.ended, false);
+    const refused = new Promise<User>((done) => client.on("info", ({ user }) => {
+      if (user !== null && "error" in (user as object)) done(user as User);
+    }));
+    write("users", others);
+    assert.deepEqual(await refused, refusal("unknown token"));
+    client.close();
+    await other.stays();
+  });
+
+  it("half a file changes nothing until it is whole", { timeout: 180_000 }, async () => {
+    const session = await Session.open(broker.address, "kept");
+    writeFileSync(join(directory, "users"), `${userLine("second")}{"name":`);
+    await until("it is logged", () => /users: line 2: malformed JSON/.test(broker.log), 60_000);
+    assert.deepEqual(await user("kept"), { project_id: "other" });
+    appendFileSync(join(directory, "users"), `"other","token":"${storedToken("kept")}","user":{"project_id":"other"}}\n${userLine("third", "more")}`);
+    await becomes("third", { project_id: "more" });
+    await session.stays();
+    assert.equal(broker.log.match(/users: line 2: malformed JSON/g)?.length, 1, "told once");
   });
 
   it("by name and password, in the auth object and as Basic", async () => {
-    const salt = randomBytes(16);
-    const hash = scryptSync("pass:word", salt, 32, { N: 1024, r: 8, p: 1 });
-    const unpadded = (bytes: Buffer): string => bytes.toString("base64").replace(/=+$/, "");
-    const password = `$scrypt$ln=10,r=8,p=1$${unpadded(salt)}$${unpadded(hash)}`;
-    write("users", userLine("second") + JSON.stringify({ name: "ada", password, user: { account_id: "ada" }, admin: true }));
+    write("users", userLine("second") + JSON.stringify({ name: "ada", password: storedPassword("pass:word"), user: { account_id: "ada" }, admin: true }));
     process.kill(broker.pid, "SIGHUP");
     const shown: Show = { auth: { username: "ada", password: "pass:word" } };
     await until("ada is known", async () => (await userOf(broker.address, shown))?.["account_id"] === "ada", 60_000);
-    const basic = (text: string): Show => ({ extraHeaders: { Authorization: `Basic ${Buffer.from(text).toString("base64")}` } });
-    assert.deepEqual(await userOf(broker.address, basic("ada:pass:word")), { account_id: "ada" });
+    const byHeader = (name: string, password: string): Promise<User> =>
+      userOf(broker.address, { extraHeaders: { Authorization: basic(name, password) } });
+    assert.deepEqual(await byHeader("ada", "pass:word"), { account_id: "ada" });
     assert.deepEqual(await userOfClient(broker.address, shown), { account_id: "ada" });
-    for (const wrong of ["ada:pass", "eve:pass:word", "build:"]) {
-      assert.deepEqual(await userOf(broker.address, basic(wrong)), refusal("wrong name or password"));
+    for (const [name, password] of [["ada", "pass"], ["eve", "pass:word"], ["build", ""]] as const) {
+      assert.deepEqual(await byHeader(name, password), refusal("wrong name or password"));
     }
   });
 
@@ -291,6 +294,42 @@ describe("a service that is asked", () => {
     service.close();
   });
   const user = (token: string): Promise<User> => userOf(broker.address, { auth: { token } });
+
+  /** What the metrics say of the service: the counters, and the failures by reason. */
+  async function counted(): Promise<Record<string, number>> {
+    const families = parseExposition(await (await fetch(`${broker.address}/metrics`)).text());
+    const counts: Record<string, number> = {};
+    for (const name of ["questions", "requests", "cache_hits", "failures"]) {
+      for (const { labels, value } of families.get(`conat_auth_service_${name}_total`)!.samples) {
+        const reason = labels.get("reason");
+        counts[reason === undefined ? name : `${name} ${reason}`] = value;
+      }
+    }
+    return counts;
+  }
+  /** What of that changes while something is done; what does not change is left out. */
+  async function counting(action: () => Promise<unknown>): Promise<Record<string, number>> {
+    const start = await counted();
+    await action();
+    const changes = Object.entries(await counted()).map(([name, value]) => [name, value - start[name]!] as const);
+    return Object.fromEntries(changes.filter(([, change]) => change !== 0));
+  }
+
+  it("is counted in the metrics: questions, what memory answers, failures by their reason", { timeout: 180_000 }, async () => {
+    assert.deepEqual(Object.keys(await counted()), [
+      ...["questions", "requests", "cache_hits"],
+      ...["timeout", "unreachable", "answer", "busy", "closed"].map((reason) => `failures ${reason}`),
+    ]);
+    const asking = (token: string): Promise<Record<string, number>> => counting(() => user(token));
+    assert.deepEqual(await asking("counted"), { questions: 1, requests: 1 });
+    assert.deepEqual(await asking("counted"), { questions: 1, cache_hits: 1 }, "a refusal is remembered as well");
+    assert.deepEqual(await asking("broken"), { questions: 1, requests: 1, "failures answer": 1 });
+    assert.deepEqual(await asking("hang-up"), { questions: 1, requests: 1, "failures unreachable": 1 });
+    // The same question of two is sent once, and both are told of its failure.
+    const both = await counting(() => Promise.all([user("slow"), user("slow")]));
+    assert.deepEqual(both, { questions: 2, requests: 1, "failures timeout": 2 });
+    for (const response of slow.splice(0)) response.destroy();
+  });
 
   it("is given the handshake, and its answers are remembered", async () => {
     questions = [];

@@ -41,14 +41,33 @@ class Gate {
   Chain& chain() { return *chain_; }
 
   std::string enter(const Request& request) {
+    const Outcome outcome = outcome_of(request);
+    if (outcome.ok()) return encode_json(outcome->user);
+    return std::to_string(outcome.error().code.number) + " " + outcome.error().text;
+  }
+  Outcome outcome_of(const Request& request) {
     auto promise = std::make_shared<std::promise<Outcome>>();
     auto future = promise->get_future();
     chain_->authenticate(request, now,
                          [promise](Outcome outcome) { promise->set_value(std::move(outcome)); });
     REQUIRE(future.wait_for(std::chrono::seconds(240)) == std::future_status::ready);
-    const Outcome outcome = future.get();
-    if (outcome.ok()) return encode_json(outcome->user);
-    return std::to_string(outcome.error().code.number) + " " + outcome.error().text;
+    return future.get();
+  }
+  // What the identity rests on that this token, or name and password, gives.
+  std::optional<Grant> grant_of(const std::string& token) {
+    Request request;
+    request.auth.set("token", token);
+    const Outcome outcome = outcome_of(request);
+    REQUIRE(outcome.ok());
+    return outcome->grant;
+  }
+  std::optional<Grant> grant_of(const std::string& name, const std::string& password) {
+    Request request;
+    request.auth.set("username", name);
+    request.auth.set("password", password);
+    const Outcome outcome = outcome_of(request);
+    REQUIRE(outcome.ok());
+    return outcome->grant;
   }
   std::string with_token(const std::string& token) {
     Request request;
@@ -159,6 +178,80 @@ TEST_CASE("The system account, users by token and password, tokens of issuers") 
   directory.write("key.pem", next.public_pem());
   CHECK(gate.chain().reload().ok());
   CHECK(gate.with_token(next.token(R"({"hub_id":"h","exp":1700000001})")) == R"({"hub_id":"h"})");
+}
+
+TEST_CASE("What an identity rests on, and when that is withdrawn") {
+  const Signer first(Algorithm::eddsa);
+  const Signer second(Algorithm::es256);
+  const TemporaryDirectory directory;
+  const std::string password = PasswordHash::of("p", cheap).text();
+  const auto line = [](const std::string& name, const std::string& secrets,
+                       const std::string& more = "") {
+    return R"({"name":")" + name + R"(","user":{"account_id":")" + name + R"("},)" + secrets +
+           more + "}\n";
+  };
+  const std::string tokens =
+      R"("tokens":[")" + stored_token("t1") + R"(",")" + stored_token("t2") + R"("])";
+  const std::string both = R"("password":")" + password + R"(",)" + tokens;
+  directory.write("keys.pem", first.public_pem() + second.public_pem());
+  directory.write("users",
+                  line("ada", both) + line("bob", R"("token":")" + stored_token("b") + '"'));
+  ChainOptions options;
+  options.system_password = "geheim";
+  options.users_file = directory.path / "users";
+  options.jwt.emplace();
+  options.jwt->key_files = {{KeyFileKind::pem, directory.path / "keys.pem"}};
+  options.anonymous = guest();
+  Gate gate(options);
+  Request nothing;
+  Request system;
+  system.headers = {{"Cookie", "sys=geheim"}};
+  CHECK_FALSE(gate.outcome_of(nothing)->grant);
+  CHECK_FALSE(gate.outcome_of(system)->grant);
+  const Grant t1 = *gate.grant_of("t1");
+  const Grant t2 = *gate.grant_of("t2");
+  const Grant by_password = *gate.grant_of("ada", "p");
+  const Grant bob = *gate.grant_of("b");
+  const std::string claims = R"({"hub_id":"h","exp":1700000001})";
+  const Grant by_first = *gate.grant_of(first.token(claims));
+  const Grant by_second = *gate.grant_of(second.token(claims));
+  const auto held = [&] {
+    std::string text;
+    for (const Grant* grant : {&t1, &t2, &by_password, &bob, &by_first, &by_second}) {
+      text += gate.chain().holds(*grant) ? '+' : '-';
+    }
+    return text;
+  };
+  const auto becomes = [&](const std::string& users, const std::string& keys) {
+    directory.write("users", users);
+    directory.write("keys.pem", keys);
+    REQUIRE(gate.chain().reload().ok());
+    return held();
+  };
+  const std::string bobs = line("bob", R"("token":")" + stored_token("b") + '"');
+  const std::string keys = first.public_pem() + second.public_pem();
+  CHECK(held() == "++++++");
+  // The order, comments, and the same keys once more change nothing.
+  CHECK(becomes("# ours\n" + bobs + line("ada", both), second.public_pem() + keys) == "++++++");
+  CHECK(becomes(line("ada", tokens) + bobs, keys) == "++-+++");
+  CHECK(becomes(line("ada", R"("token":")" + stored_token("t2") + '"') + bobs, keys) == "-+-+++");
+  CHECK(becomes(line("ada", both), keys) == "+++-++");
+  // Another hash of the same password is another password; other rights, another identity.
+  const std::string again =
+      R"("password":")" + PasswordHash::of("p", cheap).text() + R"(",)" + tokens;
+  CHECK(becomes(line("ada", again) + bobs, keys) == "++-+++");
+  CHECK(becomes(line("ada", both, R"(,"admin":true)") + bobs, keys) == "---+++");
+  CHECK(becomes(line("ada", both, R"(,"projects":["p"])") + bobs, keys) == "---+++");
+  // The name of somebody else now.
+  CHECK(becomes(R"({"name":"ada","user":{"account_id":"eve"},)" + both + "}\n" + bobs, keys) ==
+        "---+++");
+  CHECK(becomes(line("ada", both) + bobs, second.public_pem()) == "++++-+");
+  CHECK(becomes(line("ada", both) + bobs, keys) == "++++++");
+  // What cannot be read withdraws nothing.
+  directory.write("users", "nonsense");
+  directory.write("keys.pem", "nonsense");
+  CHECK_FALSE(gate.chain().reload().ok());
+  CHECK(held() == "++++++");
 }
 
 TEST_CASE("A service is asked about what nobody else knows") {

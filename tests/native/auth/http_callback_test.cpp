@@ -165,7 +165,7 @@ TEST_CASE("Answers that are remembered, for as long as they hold") {
   CHECK(counters.asked == 9);
   CHECK(counters.sent == 7);
   CHECK(counters.cached == 2);
-  CHECK(counters.failed == 2);
+  CHECK(counters.failed_for(HttpCallbackFailure::answer) == 2);
   // Without a time to live nothing is.
   HttpCallbackOptions forgetful = options_for(service.url());
   forgetful.cache_ttl_ms = 0;

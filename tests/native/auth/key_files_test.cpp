@@ -2,6 +2,7 @@
 #include "auth/key_files.hpp"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "auth/encoding.hpp"
 #include "auth/jwt_verifier.hpp"
@@ -59,6 +60,25 @@ TEST_CASE("PEM files: public keys and certificates of each kind") {
         "a PEM block without its end");
   CHECK(error_of(parse_pem_keys("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")) ==
         "an unreadable public key");
+}
+
+TEST_CASE("A key's fingerprint is the same in whatever file it stands") {
+  std::set<Digest> fingerprints;
+  for (const Algorithm algorithm : {Algorithm::rs256, Algorithm::es256, Algorithm::eddsa}) {
+    const Signer signer(algorithm);
+    const auto pem = parse_pem_keys(signer.public_pem());
+    const auto set = parse_jwks(jwks({signer.jwk("name")}));
+    REQUIRE(error_of(pem) == "");
+    REQUIRE(error_of(set) == "");
+    CHECK(pem->at(0).fingerprint() == set->at(0).fingerprint());
+    fingerprints.insert(pem->at(0).fingerprint());
+  }
+  for (const char letter : {'a', 'b'}) {
+    const auto keys = parse_secret(std::string(32, letter));
+    REQUIRE(keys.ok());
+    fingerprints.insert(keys->at(0).fingerprint());
+  }
+  CHECK(fingerprints.size() == 5);
 }
 
 TEST_CASE("Secrets") {

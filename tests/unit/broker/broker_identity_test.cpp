@@ -140,6 +140,47 @@ TEST_CASE("an expired identity closes the connection, without DISCONNECT", "[bro
   CHECK(world.broker().counters().subscriptions == 0);
 }
 
+TEST_CASE("an identity that is withdrawn closes the connection as one that has expired",
+          "[broker][identity]") {
+  World world;
+  const PacketEncoding encoding = any_encoding();
+  const auto client = signed_in(world, encoding, account("a"));
+  const auto other = signed_in(world, encoding, account("a"));
+  client->subscribe("account.a.x", "q");
+  other->subscribe("account.a.x", "r");
+  client->take_texts();
+  renew(*client, "fresh", 7);  // is not answered any more
+  world.broker().withdraw(world.now, client->id);
+  world.settle();
+  CHECK_FALSE(client->open);
+  CHECK(client->close_code == WebSocketCloseCode::policy_violation);
+  CHECK(client->close_reason == "withdrawn");
+  CHECK(client->take_texts().empty());  // no DISCONNECT
+  CHECK(other->open);
+  CHECK(other->publish("account.a.x") == json(R"({"count":1})"));
+  CHECK(world.broker().counters().subscriptions == 1);
+  CHECK(world.broker().counters().closes[static_cast<std::size_t>(CloseReason::withdrawn)] == 1);
+  CHECK_FALSE(world.answer(account("a")));
+  world.broker().withdraw(world.now, client->id);  // has gone: nothing
+  world.settle();
+  CHECK(other->open);
+}
+
+TEST_CASE("the shell is told which identity is in force", "[broker][identity]") {
+  World world;
+  const PacketEncoding encoding = any_encoding();
+  const auto client = waiting_client(world, encoding);
+  CHECK(world.answer(account("a")));
+  renew(*client, "fresh", 7);
+  CHECK(world.answer(account("a", world.now + 60'000)));
+  renew(*client, "other", 8);
+  CHECK_FALSE(world.answer(account("b")));
+  renew(*client, "wrong", 9);
+  CHECK_FALSE(world.answer(refusal("Error: wrong token", 401)));
+  const auto refused = waiting_client(world, encoding);
+  CHECK_FALSE(world.answer(refusal("Error: wrong token", 401)));
+}
+
 TEST_CASE("an identity that is known from the start may expire, too", "[broker][identity]") {
   World world;
   const auto client =

@@ -148,13 +148,17 @@ class World {
     while (deliver_mail_at_once && deliver_mail()) {
     }
   }
-  // Answers the first question.
-  void answer(Identity identity) {
+  // Answers the first question; tells whether that is in force now.
+  bool answer(Identity identity) {
     REQUIRE_FALSE(questions.empty());
     const ConnectionId asked = questions.front().connection;
     questions.pop_front();
-    for (const auto& one : brokers) one->on_authenticated(now, asked, identity);
+    bool in_force = false;
+    for (const auto& one : brokers) {
+      in_force = one->on_authenticated(now, asked, identity) || in_force;
+    }
     settle();
+    return in_force;
   }
   // Moves the clock, running every timer at its time.
   void advance(std::int64_t ms) {
