@@ -137,10 +137,14 @@ void Client::on_connection_error(std::function<void(const std::string&)> callbac
   driver().on_connection_error = std::move(callback);
 }
 
+const std::string& Client::inbox() const { return driver().fabric().client().inbox(); }
+
+void Client::begin_wait_until_ready(Milliseconds timeout, Completion<Status> done) const {
+  driver().wait_until_ready(timeout, std::move(done));
+}
+
 void Client::begin_wait_until_signed_in(Milliseconds timeout, Completion<Status> done) const {
-  driver().wait_until_signed_in(timeout.count(), [done](const std::optional<Error>& error) {
-    done(error ? Status(*error) : Status(Nothing{}));
-  });
+  driver().wait_until_signed_in(timeout, std::move(done));
 }
 
 // ---- subscriptions ----
@@ -247,28 +251,12 @@ Result<Subscription> Client::many(std::string_view subject, const Value& value,
                                   const RequestManySettings& settings, bool null_ends) const {
   const auto state =
       std::make_shared<Subscription::State>(loop(), std::string(subject), SubscribeSettings{});
-  RequestOptions options;
-  options.max_wait_ms = settings.max_wait.count();
-  options.wait_for_interest = settings.wait_for_interest;
-  options.many = true;
-  options.max_messages = settings.max_messages;
-  options.null_ends = null_ends;
   const auto on_reply = [state, null_ends](Result<Message> reply, bool last) {
-    if (!reply.ok()) {
-      // Silence is how the answers of several end.
-      const bool silence = reply.error().code.number == 408;
-      return state->finish(silence ? std::nullopt : std::optional<Error>(reply.error()));
-    }
-    bool end_mark = false;
-    if (null_ends && last) {
-      const Result<Value> answer = reply->data.decode();
-      end_mark = answer.ok() && answer->is_null();
-    }
-    if (!end_mark) state->on_message(std::move(*reply));
-    if (last) state->finish();
+    state->on_reply(std::move(reply), last, null_ends);
   };
   MessageData data = MessageData::of(value, Headers(settings.headers), settings.encoding);
-  const auto call = driver().request(subject, std::move(data), options, on_reply);
+  const auto call =
+      driver().request(subject, std::move(data), many_options(settings, null_ends), on_reply);
   if (!call.ok()) return call.error();
   state->start([connection = connection_, number = *call] { connection->driver->cancel(number); });
   return Subscription(state);

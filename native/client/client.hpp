@@ -40,6 +40,7 @@
 #include "client/dkv.hpp"
 #include "client/service.hpp"
 #include "client/settings.hpp"
+#include "client/socket.hpp"
 #include "client/stream.hpp"
 #include "client/subscription.hpp"
 #include "client/transport.hpp"
@@ -69,6 +70,7 @@ using conat::PayloadEncoding;
 using conat::PublishResult;
 using conat::Result;
 using conat::SetResult;
+using conat::SocketState;
 using conat::Status;
 using conat::StreamMessage;
 using conat::StreamSequence;
@@ -114,6 +116,16 @@ class Client {
       self.begin_wait_until_signed_in(timeout, std::move(done));
     });
   }
+  // -> Status: signed in and able to receive answers. Errors: also the server's refusal of the
+  // inbox, 403 when `inbox_prefix` is not one that the user may subscribe to.
+  template <class Token = DefaultToken>
+  auto wait_until_ready(Milliseconds timeout = Milliseconds(0), Token&& token = {}) const {
+    return initiate<Status>(loop(), token, [self = *this, timeout](Completion<Status> done) {
+      self.begin_wait_until_ready(timeout, std::move(done));
+    });
+  }
+  // What the subjects of answers to this client begin with; wait_until_ready() tells when it works.
+  const std::string& inbox() const;
 
   // ---- subscriptions ----
   // -> Result<Subscription>, when the server has confirmed. Subscriptions to the same pattern share
@@ -271,6 +283,10 @@ class Client {
   // Error: a path that is not allowed.
   Result<Stream> stream(StreamSettings settings) const;
 
+  // ---- sockets ----
+  // client.socket().listen("chat"), client.socket().connect("chat"); see socket.hpp.
+  SocketNamespace socket() const { return SocketNamespace(connection_); }
+
  private:
   explicit Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
   Driver& driver() const;
@@ -283,6 +299,7 @@ class Client {
         });
   }
   void begin_wait_until_signed_in(Milliseconds timeout, Completion<Status> done) const;
+  void begin_wait_until_ready(Milliseconds timeout, Completion<Status> done) const;
   void begin_subscribe(const std::string& pattern, const SubscribeSettings& settings,
                        Completion<Result<Subscription>> done) const;
   void begin_publish(const std::string& subject, MessageData message,

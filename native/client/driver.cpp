@@ -24,7 +24,9 @@ Driver::Driver(asio::io_context& loop, ServerAddress address, DriverOptions opti
       address_(std::move(address)),
       random_(seeded_random()),
       fabric_(options_.client, random_.fork()),
-      timer_(loop) {}
+      timer_(loop),
+      until_signed_in_(std::make_shared<Waiters>(loop)),
+      until_ready_(std::make_shared<Waiters>(loop)) {}
 
 Driver::~Driver() = default;
 
@@ -52,6 +54,10 @@ void Driver::turn() {
   while (!gone_ && fabric_.next(now(), effect)) carry_out(effect);
   in_turn_ = false;
   if (gone_) return;
+  if (!until_ready_->empty()) {
+    if (const std::optional<Status> known = readiness()) until_ready_->finish(*known);
+  }
+  if (gone_) return;
   if (state() == ClientState::closed) return end();
   arm_timer();
 }
@@ -69,6 +75,9 @@ void Driver::disconnect() {
 
 void Driver::close() {
   if (gone_) return;
+  // The other sides are told; what that sends leaves before the transport closes.
+  for (const auto& [id, handlers] : sockets_) fabric_.sockets().close(now(), id);
+  for (const auto& [id, handlers] : servers_) fabric_.sockets().close_server(now(), id);
   fabric_.client().close(now());
   turn_soon();
 }
@@ -81,10 +90,8 @@ void Driver::end() {
   if (transport_) transport_->close();
   transport_.reset();
   const Error closed(ErrorKind::closed);
-  for (auto& [id, wait] : std::exchange(sign_in_waits_, {})) {
-    wait.timer.reset();
-    wait.on_done(closed);
-  }
+  until_signed_in_->finish(closed);
+  until_ready_->finish(closed);
   for (auto& [id, subscription] : std::exchange(subscriptions_, {})) {
     if (subscription->on_subscribed) subscription->on_subscribed(closed);
   }
@@ -121,28 +128,23 @@ void Driver::abandon() {
   end();
 }
 
-void Driver::wait_until_signed_in(std::int64_t timeout_ms, OnDone on_done) {
+void Driver::wait_until_signed_in(std::chrono::milliseconds timeout, Waiters::Done on_done) {
   if (gone_ || state() == ClientState::closed) return on_done(Error(ErrorKind::closed));
-  if (fabric_.client().signed_in()) return on_done(std::nullopt);
-  const std::uint64_t id = ++last_sign_in_wait_;
-  SignInWait& wait = sign_in_waits_[id];
-  wait.on_done = std::move(on_done);
-  if (timeout_ms <= 0) return;
-  wait.timer = std::make_unique<asio::steady_timer>(loop_, std::chrono::milliseconds(timeout_ms));
-  wait.timer->async_wait([self = shared_from_this(), id](boost::system::error_code error) {
-    const auto found = self->sign_in_waits_.find(id);
-    if (error || found == self->sign_in_waits_.end()) return;
-    const OnDone done = std::move(found->second.on_done);
-    self->sign_in_waits_.erase(found);
-    done(Error(ErrorKind::timeout));
-  });
+  if (fabric_.client().signed_in()) return on_done(Nothing{});
+  until_signed_in_->add(timeout, std::move(on_done));
 }
 
-void Driver::signed_in() {
-  for (auto& [id, wait] : std::exchange(sign_in_waits_, {})) {
-    wait.timer.reset();
-    wait.on_done(std::nullopt);
-  }
+void Driver::wait_until_ready(std::chrono::milliseconds timeout, Waiters::Done on_done) {
+  if (gone_ || state() == ClientState::closed) return on_done(Error(ErrorKind::closed));
+  if (const std::optional<Status> known = readiness()) return on_done(*known);
+  until_ready_->add(timeout, std::move(on_done));
+}
+
+std::optional<Status> Driver::readiness() {
+  const conat::Client& client = fabric_.client();
+  if (client.inbox_error()) return Status(*client.inbox_error());
+  if (!client.signed_in() || !client.inbox_ready()) return std::nullopt;
+  return Status(Nothing{});
 }
 
 // ---- messages ----
@@ -305,6 +307,12 @@ Result<CallId> Driver::socket_request(SocketId socket, MessageData data,
   socket_requests_[*call] = std::make_shared<OnReply>(std::move(on_reply));
   turn_soon();
   return call;
+}
+
+void Driver::cancel_socket_call(CallId request) {
+  if (gone_) return;
+  const auto kept = socket_requests_.extract(request);
+  fabric_.sockets().cancel(request);
 }
 
 void Driver::close_socket(SocketId socket) {

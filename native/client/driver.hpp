@@ -23,6 +23,7 @@
 #include "client/completion.hpp"
 #include "client/server_address.hpp"
 #include "client/transport.hpp"
+#include "client/waiters.hpp"
 #include "conat/fabric/fabric.hpp"
 
 namespace conat::native {
@@ -73,6 +74,8 @@ class Driver : public std::enable_shared_from_this<Driver> {
     std::function<void(MessageData data)> data;
     std::function<void(socket_effect::Request request)> request;
     std::function<void()> drained;
+    std::function<void()> ended;          // the answer to Sockets::end
+    std::function<void()> server_needed;  // with ConnectOptions::custom_balancer
   };
   struct SocketServerHandlers {
     std::function<void(SocketState state, const std::optional<Error>& error)> state;
@@ -99,8 +102,13 @@ class Driver : public std::enable_shared_from_this<Driver> {
   TransportTraffic traffic() const {
     return transport_ ? transport_->traffic() : TransportTraffic();
   }
-  // Nothing after `timeout_ms` (0: never) is an error 408.
-  void wait_until_signed_in(std::int64_t timeout_ms, OnDone on_done);
+  std::chrono::milliseconds request_timeout() const {
+    return std::chrono::milliseconds(options_.client.request_timeout_ms);
+  }
+  // Timeout 0: none; else an error 408 after it.
+  void wait_until_signed_in(std::chrono::milliseconds timeout, Waiters::Done on_done);
+  // Likewise, until answers can be received; the server's refusal of the inbox is an error.
+  void wait_until_ready(std::chrono::milliseconds timeout, Waiters::Done on_done);
 
   std::function<void(ClientState state)> on_state;
   // The server's `info`, on every sign-in; or its refusal of the user, which is tried again.
@@ -141,6 +149,8 @@ class Driver : public std::enable_shared_from_this<Driver> {
   void handle_socket(SocketId socket, SocketHandlers handlers);
   Result<CallId> socket_request(SocketId socket, MessageData data, const RequestOptions& options,
                                 OnReply on_reply);
+  // Gives up a request inside a socket; its callback is dropped.
+  void cancel_socket_call(CallId request);
   void close_socket(SocketId socket);
   void close_server(SocketServerId server);
 
@@ -151,10 +161,6 @@ class Driver : public std::enable_shared_from_this<Driver> {
   struct Subscription {
     OnMessage on_message;
     OnSubscribed on_subscribed;
-  };
-  struct SignInWait {
-    OnDone on_done;
-    std::unique_ptr<asio::steady_timer> timer;
   };
   template <class Key, class Callback>
   using Map = std::unordered_map<Key, Callback>;
@@ -183,6 +189,8 @@ class Driver : public std::enable_shared_from_this<Driver> {
   void handle(socket_effect::Data&);
   void handle(socket_effect::Request&);
   void handle(socket_effect::Drained&);
+  void handle(socket_effect::Ended&);
+  void handle(socket_effect::ServerNeeded&);
   void handle(socket_effect::ReplyArrived&);
   void handle(stream_client_effect::Snapshot&);
   void handle(stream_client_effect::Changes&);
@@ -195,7 +203,8 @@ class Driver : public std::enable_shared_from_this<Driver> {
   void handle(dkv_effect::MergeNeeded&);
   void handle(dkv_effect::Saved&);
   void told(SubscriptionId id, const std::optional<Error>& error);
-  void signed_in();
+  // Whether requests can be answered; an error when they never can.
+  std::optional<Status> readiness();
   void authenticate();
   void open_transport();
   void attempt_failed(const std::string& reason);
@@ -220,8 +229,8 @@ class Driver : public std::enable_shared_from_this<Driver> {
   Map<CallId, std::shared_ptr<OnReply>> requests_;
   Map<CallId, OnInterest> interests_;
   Map<CallId, OnAnswer> questions_;
-  Map<std::uint64_t, SignInWait> sign_in_waits_;
-  std::uint64_t last_sign_in_wait_ = 0;
+  const std::shared_ptr<Waiters> until_signed_in_;
+  const std::shared_ptr<Waiters> until_ready_;
   Map<DkvId, std::shared_ptr<DkvHandlers>> dkvs_;
   Map<CallId, OnDone> saves_;
   Map<StreamClientId, std::shared_ptr<StreamHandlers>> streams_;

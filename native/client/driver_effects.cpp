@@ -80,7 +80,7 @@ void Driver::handle(client_effect::StateChanged& changed) {
 }
 
 void Driver::handle(client_effect::InfoReceived& info) {
-  if (info.signed_in) signed_in();
+  if (info.signed_in) until_signed_in_->finish(Nothing{});
   const auto callback = on_info;
   if (!callback) return;
   const Result<Value> value = decode_msgpack(info.info);
@@ -237,6 +237,16 @@ void Driver::handle(socket_effect::Request& request) {
 void Driver::handle(socket_effect::Drained& drained) {
   const auto handlers = find(sockets_, drained.socket);
   if (handlers && handlers->drained) handlers->drained();
+}
+
+void Driver::handle(socket_effect::Ended& ended) {
+  const auto handlers = find(sockets_, ended.socket);
+  if (handlers && handlers->ended) handlers->ended();
+}
+
+void Driver::handle(socket_effect::ServerNeeded& needed) {
+  const auto handlers = find(sockets_, needed.socket);
+  if (handlers && handlers->server_needed) handlers->server_needed();
 }
 
 void Driver::handle(socket_effect::ReplyArrived& arrived) {

@@ -17,6 +17,31 @@ void Subscription::State::on_message(Message message) {
   watch_silence();
 }
 
+void Subscription::State::on_reply(Result<Message> reply, bool last, bool null_ends) {
+  if (!reply.ok()) {
+    // Silence is how the answers of several end.
+    const bool silence = reply.error().code.number == 408;
+    return finish(silence ? std::nullopt : std::optional<Error>(reply.error()));
+  }
+  bool end_mark = false;
+  if (null_ends && last) {
+    const Result<Value> answer = reply->data.decode();
+    end_mark = answer.ok() && answer->is_null();
+  }
+  if (!end_mark) on_message(std::move(*reply));
+  if (last) finish();
+}
+
+RequestOptions many_options(const RequestManySettings& settings, bool null_ends) {
+  RequestOptions options;
+  options.max_wait_ms = settings.max_wait.count();
+  options.wait_for_interest = settings.wait_for_interest;
+  options.many = true;
+  options.max_messages = settings.max_messages;
+  options.null_ends = null_ends;
+  return options;
+}
+
 void Subscription::State::finish(std::optional<Error> error) {
   silence_.cancel();
   queue->finish(std::move(error));

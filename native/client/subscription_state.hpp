@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "client/subscription.hpp"
+#include "conat/client/client.hpp"
 
 namespace conat::native {
 
@@ -22,6 +23,8 @@ class Subscription::State : public std::enable_shared_from_this<State> {
   // `give_up` ends what brings the messages. It is called at most once, and keeps the connection.
   void start(std::function<void()> give_up);
   void on_message(Message message);
+  // An answer to a request to many. With `null_ends` the last one is only a mark if it is null.
+  void on_reply(Result<Message> reply, bool last, bool null_ends);
   void finish(std::optional<Error> error = std::nullopt);
 
   const std::string subject;
@@ -36,5 +39,8 @@ class Subscription::State : public std::enable_shared_from_this<State> {
   std::uint64_t received_ = 0;
   std::function<void()> give_up_;
 };
+
+// How such a request is made.
+RequestOptions many_options(const RequestManySettings& settings, bool null_ends);
 
 }  // namespace conat::native

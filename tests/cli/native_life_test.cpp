@@ -10,10 +10,12 @@ using namespace conat::test;
 
 namespace {
 
-// A conatd that can be stopped and started again on the same port, with the same data.
+// A conatd that can be stopped and started again on the same port, with the same data, but without
+// the arguments of the first start.
 class RestartableBroker {
  public:
-  RestartableBroker() : broker_(std::make_unique<RunningBroker>()), port_(broker_->port()) {}
+  explicit RestartableBroker(const Arguments& first_arguments = {})
+      : broker_(std::make_unique<RunningBroker>(first_arguments)), port_(broker_->port()) {}
   std::uint16_t port() const { return port_; }
   void stop() {
     Process& process = again_ ? *again_ : broker_->process();
@@ -117,6 +119,55 @@ TEST_CASE("native client: before there is a server, it waits for one") {
     REQUIRE(answer_5->count == 1);
     const auto answer_6 = co_await subscription->next();
     CHECK(answer_6.has_value());
+  });
+}
+
+TEST_CASE("native client: a server that refuses the inbox says so at once") {
+  RestartableBroker broker(
+      {"--system-password", "secret", "--anonymous-user", R"({"account_id":"guest"})"});
+  run_coroutine([&broker](Loop& loop) -> Awaitable<void> {
+    const Client client = connected(loop, broker.port());
+    const std::string refusal = "Error: permission denied subscribing to '" + client.inbox() +
+                                R"(.*' from {"account_id":"guest"})";
+    for (int round = 0; round < 2; ++round) {  // before there is a connection, and when it is known
+      const Status ready = co_await client.wait_until_ready();
+      REQUIRE_FALSE(ready.ok());
+      CHECK(ready.error().code.number == 403);
+      CHECK(ready.error().text == refusal);
+      const auto answer = co_await client.request("account.guest.service", 1);
+      REQUIRE_FALSE(answer.ok());
+      CHECK(answer.error().code.number == 403);
+      CHECK(answer.error().text == refusal);
+    }
+    CHECK(client.signed_in());
+    const auto published = co_await client.publish("account.guest.x", 1);
+    CHECK(published.ok());
+
+    // A server that does not refuse it: what was asked meanwhile is answered.
+    broker.stop();
+    co_await until(loop, [&] { return client.state() == ClientState::disconnected; });
+    std::optional<Status> ready;
+    client.wait_until_ready(Milliseconds(0), [&](const Status& status) { ready = status; });
+    const Status late = co_await client.wait_until_ready(Milliseconds(20));
+    REQUIRE_FALSE(late.ok());
+    CHECK(late.error().code.number == 408);
+    broker.start();
+    co_await until(loop, [&] { return ready.has_value(); });
+    CHECK(ready->ok());
+    const Client other = connected(loop, broker.port());
+    ServiceMethods methods;
+    methods["double"] = [](Message, Value::Array arguments) -> Awaitable<Result<Value>> {
+      co_return Value(arguments.at(0).integer_or(0) * 2);
+    };
+    const auto service = co_await other.service("account.guest.service", methods);
+    REQUIRE(service.ok());
+    const auto answer = co_await client.call("account.guest.service", "double", array(21));
+    REQUIRE(answer.ok());
+    CHECK(*answer == Value(42));
+    client.close();
+    const Status closed = co_await client.wait_until_ready();
+    CHECK(closed.error().text == "closed");
+    other.close();
   });
 }
 

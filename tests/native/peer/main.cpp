@@ -130,6 +130,8 @@ class Peer {
       if (!interest.ok()) co_return interest.error();
       co_return object("interest", *interest);
     }
+    if (op == "socket_listen") co_return co_await socket_listen(subject);
+    if (op == "socket_talk") co_return co_await socket_talk(subject, request);
     co_return Error(ErrorKind::invalid_argument, "unknown operation " + op);
   }
 
@@ -182,6 +184,64 @@ class Peer {
       if (!is_own_inbox(pattern)) own.emplace_back(pattern);
     }
     co_return object("patterns", std::move(own));
+  }
+
+  // Listens, echoes what comes with its headers, and answers requests with their values in an
+  // array.
+  Awaitable<Result<Value>> socket_listen(std::string subject) {
+    auto server = client_->socket().listen(subject);
+    if (!server.ok()) co_return server.error();
+    const Status ready = co_await server->wait_until_ready(kTimeout);
+    if (!ready.ok()) co_return ready.error();
+    asio::co_spawn(loop_, accept(*client_, loop_, std::move(*server)), asio::detached);
+    co_return Value(Value::Map{});
+  }
+
+  static Awaitable<void> accept(Client client, asio::io_context& loop, SocketServer server) {
+    while (const auto socket = co_await server.next()) {
+      asio::co_spawn(loop, echo(*socket), asio::detached);
+      asio::co_spawn(loop, answer_requests(client, *socket), asio::detached);
+    }
+  }
+
+  static Awaitable<void> echo(Socket socket) {
+    while (auto data = co_await socket.next()) {
+      const Status written = socket.write(std::move(*data));
+      if (!written.ok()) co_return;
+    }
+  }
+
+  static Awaitable<void> answer_requests(Client client, Socket socket) {
+    while (const auto request = co_await socket.next_request()) {
+      const Result<Value> question = request->data.decode();
+      const Value answer(array(question.ok() ? *question : Value()));
+      co_await client.respond(*request, answer);
+    }
+  }
+
+  // Writes 0 to count - 1 with headers {n}, reads as many, asks "question", and ends.
+  Awaitable<Result<Value>> socket_talk(std::string subject, const Value& request) {
+    const std::int64_t count = request.find("count")->integer_or(0);
+    const auto socket = client_->socket().connect(subject);
+    if (!socket.ok()) co_return socket.error();
+    SocketWriteSettings settings;
+    for (std::int64_t i = 0; i < count; ++i) {
+      settings.headers = object("n", i);
+      const Status written = socket->write(i, settings);
+      if (!written.ok()) co_return written.error();
+    }
+    Value::Array echoes;
+    while (static_cast<std::int64_t>(echoes.size()) < count) {
+      const auto data = co_await socket->next_within(kTimeout);
+      if (!data) co_return Error(ErrorKind::timeout);
+      const Result<Value> value = data->decode();
+      echoes.emplace_back(array(value.ok() ? *value : Value(), data->headers.value()));
+    }
+    const auto answer = co_await socket->request("question");
+    if (!answer.ok()) co_return answer.error();
+    const Result<Value> said = answer->data.decode();
+    co_await socket->end();
+    co_return object("echoes", std::move(echoes), "answer", said.ok() ? *said : Value());
   }
 
   asio::io_context& loop_;

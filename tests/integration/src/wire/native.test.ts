@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { it } from "node:test";
+import { connect, type ServerSocket } from "conat-client";
 import { Broker } from "../broker.js";
 import { NativePeer, nativePeer } from "./native.js";
 import { peerKinds } from "./peers.js";
@@ -30,3 +31,34 @@ for (const packets of ["msgpack", "text"] as const) {
     await broker.stop();
   });
 }
+
+it("sockets between the native client and conat-client, either of them listening", { timeout: 120_000 }, async () => {
+  const broker = await Broker.start("--no-persist", "--shards", "2");
+  const native = await NativePeer.open("native client", broker.address, "msgpack");
+  const client = connect({ address: broker.address, noCache: true });
+  const count = 400;
+  const expected = Array.from({ length: count }, (_, n) => [n, { n }]);
+
+  await native.socketListen("sockets.native");
+  const socket = client.socket.connect("sockets.native");
+  const echoes: unknown[] = [];
+  const all = new Promise<void>((done) => socket.on("data", (data, headers) => echoes.push([data, headers]) === count && done()));
+  for (let n = 0; n < count; n++) socket.write(n, { headers: { n } });
+  await all;
+  assert.deepEqual(echoes, expected);
+  assert.deepEqual((await socket.request("question")).data, ["question"]);
+  await socket.waitUntilDrain();
+
+  const closed: Promise<void>[] = [];
+  client.socket.listen("sockets.here").on("connection", (other: ServerSocket) => {
+    other.on("data", (data, headers) => other.write(data, { headers }));
+    other.on("request", (request) => void request.respond([request.data]));
+    closed.push(new Promise((done) => other.once("closed", done)));
+  });
+  assert.deepEqual(await native.socketTalk("sockets.here", count), { echoes: expected, answer: ["question"] });
+  await Promise.all(closed);
+  assert.equal(closed.length, 1);
+  client.close();
+  native.close();
+  await broker.stop();
+});

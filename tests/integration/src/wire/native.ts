@@ -68,6 +68,16 @@ export class NativePeer implements Peer {
     return new Set((await this.#call("subscriptions", {}))["patterns"] as string[]);
   }
 
+  /** Listens for sockets: echoes data, and answers a request with its value in an array. */
+  async socketListen(subject: string): Promise<void> {
+    await this.#call("socket_listen", { subject });
+  }
+
+  /** Connects a socket, writes 0 to `count` - 1 with headers `{n}`, and asks "question"; what came of it. */
+  async socketTalk(subject: string, count: number): Promise<{ echoes: unknown; answer: unknown }> {
+    return (await this.#call("socket_talk", { subject, count })) as { echoes: unknown; answer: unknown };
+  }
+
   close(): void {
     this.program.stdin.end();
   }
