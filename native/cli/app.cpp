@@ -61,6 +61,10 @@ void add_global_options(CLI::App& app, RawOptions& raw) {
   app.add_option("--system-password", connection.system_password,
                  "Sign in as the system account; '@FILE' reads the password from a file")
       ->envname("CONAT_SYSTEM_PASSWORD");
+  app.add_option("--inbox-prefix", connection.inbox_prefix,
+                 "Where answers to you go, if the server asks for one of your own: "
+                 "_INBOX.account-ID, _INBOX.project-ID")
+      ->envname("CONAT_INBOX_PREFIX");
   app.add_option("--ca-file", connection.ca_file, "Trust the certificates in this PEM file too")
       ->envname("CONAT_CA_FILE");
   app.add_flag("--insecure", connection.insecure, "Accept any certificate");

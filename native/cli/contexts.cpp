@@ -32,6 +32,7 @@ Context context_of(const Value& value) {
   context.token = text("token");
   context.cookie = text("cookie");
   context.system_password = text("system_password");
+  context.inbox_prefix = text("inbox_prefix");
   context.ca_file = text("ca_file");
   if (const Value* auth = value.find("auth")) context.auth = *auth;
   if (const Value* insecure = value.find("insecure")) context.insecure = insecure->bool_or(false);
@@ -46,6 +47,7 @@ Value value_of(const Context& context) {
   add("token", context.token);
   add("cookie", context.cookie);
   add("system_password", context.system_password);
+  add("inbox_prefix", context.inbox_prefix);
   add("ca_file", context.ca_file);
   if (!context.auth.is_null()) value.set("auth", context.auth);
   if (context.insecure) value.set("insecure", Value(true));
@@ -187,7 +189,9 @@ Result<Context> resolve_context(const Context& given, const std::string& name) {
         result.token = given.token;
         result.cookie = given.cookie;
         result.system_password = given.system_password;
+        result.inbox_prefix.clear();  // somebody else's
       }
+      if (!given.inbox_prefix.empty()) result.inbox_prefix = given.inbox_prefix;
       if (!given.ca_file.empty()) result.ca_file = given.ca_file;
       result.insecure = result.insecure || given.insecure;
     }

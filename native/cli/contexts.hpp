@@ -22,6 +22,7 @@ struct Context {
   std::string token;            // {"token": ...}
   std::string cookie;           // "name=value; ..."
   std::string system_password;  // of the system account
+  std::string inbox_prefix;     // where answers go, as the user's permissions ask for
   std::string ca_file;          // trusted certificates, PEM
   bool insecure = false;        // any certificate will do
 

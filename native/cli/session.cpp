@@ -30,6 +30,7 @@ native::ClientSettings Session::client_settings() const {
   settings.auth = server_.auth_object();
   const std::string cookie = server_.cookie_header();
   if (!cookie.empty()) settings.headers.emplace_back("Cookie", cookie);
+  if (!server_.inbox_prefix.empty()) settings.inbox_prefix = server_.inbox_prefix;
   settings.verify_certificate = !server_.insecure;
   settings.ca_file = server_.ca_file;
   if (options_.text_packets) settings.encoding = PacketEncoding::text;

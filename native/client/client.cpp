@@ -8,6 +8,7 @@
 #include "client/dkv_state.hpp"
 #include "client/stream_state.hpp"
 #include "client/subscription_state.hpp"
+#include "conat/subject/subject.hpp"
 
 namespace conat::native {
 namespace {
@@ -90,6 +91,10 @@ Result<Client> Client::create(asio::io_context& loop, ClientSettings settings) {
   if (!address.ok()) return address.error();
   if (settings.inbox_prefix.rfind("_INBOX", 0) != 0) {
     return Error(ErrorKind::invalid_argument, "inbox_prefix must start with _INBOX");
+  }
+  if (!is_valid_subject(settings.inbox_prefix)) {
+    return Error(ErrorKind::invalid_argument, "inbox_prefix '" + settings.inbox_prefix +
+                                                  "' must be a valid subject without wildcards");
   }
   const bool connect_now = settings.auto_connect;
   auto driver = std::make_shared<Driver>(loop, std::move(*address),

@@ -41,6 +41,7 @@ Context work() {
   context.token = "secret";
   context.cookie = "a=b";
   context.system_password = "pw";
+  context.inbox_prefix = "_INBOX.account-work";
   return context;
 }
 
@@ -59,6 +60,7 @@ TEST_CASE("contexts are saved for their owner alone, and read back") {
   REQUIRE(contexts->find("work") != nullptr);
   CHECK(contexts->find("work")->token == "secret");
   CHECK(contexts->find("work")->cookie_header() == "a=b; sys=pw");
+  CHECK(contexts->find("work")->inbox_prefix == "_INBOX.account-work");
   CHECK(contexts->find("work")->auth_object().find("token")->text_or("") == "secret");
   CHECK_FALSE(contexts->use("other"));
   CHECK_FALSE(contexts->remove("other"));
@@ -74,6 +76,7 @@ TEST_CASE("a context's credentials go to its own server only") {
   REQUIRE(current.ok());
   CHECK(current->server == "https://work.example");
   CHECK(current->token == "secret");
+  CHECK(current->inbox_prefix == "_INBOX.account-work");
 
   Context elsewhere;
   elsewhere.server = "https://other.example";
@@ -95,6 +98,9 @@ TEST_CASE("a context's credentials go to its own server only") {
   CHECK(mixed->server == "https://work.example");
   CHECK(mixed->token == "mine");
   CHECK(mixed->cookie_header().empty());
+  CHECK(mixed->inbox_prefix.empty());  // it was the other one's
+  given.inbox_prefix = "_INBOX.account-me";
+  CHECK(resolve_context(given, "")->inbox_prefix == "_INBOX.account-me");
 
   const auto missing = resolve_context({}, "nothing");
   REQUIRE_FALSE(missing.ok());

@@ -1,4 +1,4 @@
-// conat stats against the real system service of a conatd.
+// conat stats against the real system service of a conatd, and what its users may not.
 #include <catch2/catch.hpp>
 #include <sstream>
 
@@ -173,4 +173,25 @@ TEST_CASE("conat stats: who may not, where there is no system account, and the w
                               ? "{\"error\":\"" + text + "\",\"code\":503}\n"
                               : "conat: " + text + "\n"));
   }
+}
+
+TEST_CASE("conat: an account gets answers below an inbox of its own") {
+  const std::vector<std::string> own{"--inbox-prefix", "_INBOX.account-guest", "--server",
+                                     server()};
+  std::vector<std::string> arguments{"reply", "account.guest.echo", "--echo"};
+  arguments.insert(arguments.end(), own.begin(), own.end());
+  Program echo(arguments);
+  echo.wait_for_errors("subscribed");
+  arguments = {"request", "account.guest.echo", "21"};
+  const Run refused = run({"request", "account.guest.echo", "21", "--server", server()});
+  CHECK(refused.code == 1);
+  CHECK(refused.errors.find("conat: Error: permission denied subscribing to '_INBOX.") == 0);
+  arguments.insert(arguments.end(), own.begin(), own.end());
+  const Run answered = run(arguments);
+  CHECK(answered.errors == "");
+  CHECK(answered.output == "21\n");
+  const Run wrong = run({"request", "a", "1", "--inbox-prefix", "_INBOX.*", "--server", server()});
+  CHECK(wrong.code == 1);
+  CHECK(wrong.errors ==
+        "conat: inbox_prefix '_INBOX.*' must be a valid subject without wildcards\n");
 }
