@@ -74,6 +74,9 @@ std::size_t Broker::max_message_bytes(ConnectionId connection) const {
 void Broker::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
   impl_->on_peer(now, from, std::move(message));
 }
+void Broker::set_cluster_addresses(std::vector<std::string> addresses) {
+  impl_->set_cluster_addresses(std::move(addresses));
+}
 bool Broker::on_authenticated(TimeMs now, ConnectionId connection, Identity identity) {
   return impl_->on_authenticated(now, connection, std::move(identity));
 }
@@ -102,6 +105,7 @@ Broker::Impl::Impl(BrokerOptions options, Random random)
       interest_(random_.next_u64()),
       chunk_routes_(static_cast<std::size_t>(random_.next_u64())),
       holds_(static_cast<std::size_t>(high_water_bytes_ / 8)),
+      cluster_addresses_{options_.address},
       forward_groups_(options_.shard_count) {}
 
 // ---- connections ----
@@ -148,6 +152,7 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
         break;
       case ServerSession::Step::disconnected:
         drop_subscriptions(id, *head);
+        if (connection.joined_by) end_joined_by(now, id, connection);
         waits_.forget(id);
         // A late answer must not be taken for that to the next CONNECT.
         if (connection.question != Question::none) {
@@ -164,7 +169,7 @@ void Broker::Impl::on_bytes(TimeMs now, ConnectionId id, std::span<std::uint8_t>
     head = connections_.find(id);
     if (head == nullptr) break;
   }
-  if (!unsynced_acks_.empty()) flush_syncs();
+  if (!unsynced_acks_.empty()) flush_syncs(now);
   if (head == nullptr) return;
   if (options_.rate_limits.any()) charge(now, id, connection, events, bytes.size());
   arm_timer(id, connection);
@@ -266,6 +271,7 @@ void Broker::Impl::finish_session(TimeMs now, ConnectionId id, ConnectionHead& h
 
 void Broker::Impl::drop(TimeMs now, ConnectionId id, ConnectionHead& head) {
   drop_subscriptions(id, head);
+  if (head.connection->joined_by) end_joined_by(now, id, *head.connection);
   waits_.forget(id);
   chunk_routes_.forget(id);
   if (head.known_sender) {
@@ -273,7 +279,7 @@ void Broker::Impl::drop(TimeMs now, ConnectionId id, ConnectionHead& head) {
     holds_.forget(id);
   }
   if (head.congested) let_go(now, congestion_.release(id));
-  if (head.known_to_peers) to_siblings(peer::SenderClosed{id});
+  if (head.known_to_peers) to_peers(peer::SenderClosed{id});
   --counters_.connections_open;
   connections_.remove(id);
 }
@@ -331,6 +337,7 @@ void Broker::Impl::on_time(TimeMs now) {
     run_timer(now, entry.connection, *head);
   }
   expire_waits(now);
+  check_barriers(now);
   check_congestion(now);
   chunk_routes_.expire(now);
   settle(now);
@@ -340,6 +347,7 @@ std::optional<TimeMs> Broker::Impl::deadline() const {
   std::optional<TimeMs> first = earlier(timers_.next_at(), waits_.deadline());
   first = earlier(first, congestion_.deadline());
   first = earlier(first, holds_.deadline());
+  if (!barriers_.empty()) first = earlier(first, barriers_.front().until);
   return earlier(first, chunk_routes_.deadline());
 }
 

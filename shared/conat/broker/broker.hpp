@@ -52,7 +52,7 @@ using ConnectionId = std::uint64_t;
 struct BrokerOptions {
   std::string id = "0";                      // the broker's id, in `info`
   std::string cluster_name;                  // empty: none
-  std::string address = "http://localhost";  // what `cluster` answers first
+  std::string address = "http://localhost";  // what `cluster` answers at first
   ShardIndex shard = 0;
   ShardIndex shard_count = 1;
   std::size_t max_payload_bytes = limits::max_payload_bytes;
@@ -161,6 +161,9 @@ struct BrokerCounters {
   // What had been sent to connections and was not taken by them when they were closed.
   std::uint64_t dropped_bytes_slow_consumer = 0;
   std::uint64_t dropped_bytes_closed = 0;
+  std::uint64_t joined_by = 0;           // connections of brokers that have joined this one, now
+  std::uint64_t forwards_received = 0;   // publishes that came from those
+  std::uint64_t late_confirmations = 0;  // times one of them was not waited for any longer
   std::uint64_t match_cache_hits = 0;
   std::uint64_t match_cache_misses = 0;
 };
@@ -207,7 +210,10 @@ class Broker {
   void on_compressed(TimeMs now, ConnectionId connection, std::size_t bytes);
   // How large a message of the connection may be now; 0 when it has gone.
   std::size_t max_message_bytes(ConnectionId connection) const;
+  // `from`: a sibling, or a joined broker: those have the numbers from shard_count on.
   void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
+  // What the event `cluster` answers from now on; this broker's own address is the first.
+  void set_cluster_addresses(std::vector<std::string> addresses);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;
   // Closes every connection with 1001 (no Socket.IO disconnect, so that clients come back).

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "conat/broker/broker_impl.hpp"
+#include "conat/broker/link_codec.hpp"
 #include "conat/subject/subject.hpp"
 #include "conat/wire/codec.hpp"
 
@@ -76,6 +77,10 @@ void Broker::Impl::on_event(TimeMs now, ConnectionId id, ConnectionHead& head) {
     on_cluster(id, head, packet);
   } else if (packet.name == "auth") {
     on_auth(now, id, head, packet);
+  } else if (head.connection->joined_by && on_joined_by_event(now, id, head, packet)) {
+    // The part of a linked broker.
+  } else if (packet.name == link::event::link) {
+    on_link(id, head, packet);
   } else {
     ++counters_.malformed_events;  // not even an error is the answer to an unknown event
   }
@@ -298,7 +303,7 @@ void Broker::Impl::on_cluster(ConnectionId id, ConnectionHead& head, const Packe
     acknowledge(id, head, packet, malformed());
     return;
   }
-  acknowledge(id, head, packet, Value::Array{options_.address});
+  acknowledge(id, head, packet, Value::Array(cluster_addresses_.begin(), cluster_addresses_.end()));
 }
 
 }  // namespace conat

@@ -49,7 +49,7 @@ bool Broker::Impl::on_authenticated(TimeMs now, ConnectionId id, Identity identi
       break;
   }
   if (!overflowed_.empty()) settle(now);
-  if (!unsynced_acks_.empty()) flush_syncs();
+  if (!unsynced_acks_.empty()) flush_syncs(now);
   head = connections_.find(id);
   if (head != nullptr) arm_timer(id, *head->connection);
   return in_force && head != nullptr;

@@ -1,6 +1,7 @@
 // The inside of a Broker. Its parts have files of their own: broker.cpp (connections and time),
 // broker_identity.cpp (who they are), broker_events.cpp (what clients ask for), broker_routing.cpp
-// (publishes on their way to takers) and broker_peers.cpp (sibling shards, back pressure).
+// (publishes on their way to takers), broker_peers.cpp (sibling shards, back pressure) and
+// broker_joined.cpp (brokers that have joined this one).
 //
 // Invariants: a connection's subscriptions and the interest table agree at all times, so a member
 // that the table names is an open connection. Connections are dropped only between two events
@@ -9,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,7 +51,15 @@ class Broker::Impl {
   std::vector<ConnectionDescription> describe_connections();
   std::size_t disconnect(TimeMs now, const std::vector<std::string>& sids);
   std::uint64_t queued_bytes();
-  bool next(BrokerEffect& effect) { return effects_.next(effect); }
+  void set_cluster_addresses(std::vector<std::string> addresses) {
+    cluster_addresses_ = std::move(addresses);
+  }
+  bool next(BrokerEffect& effect) {
+    if (effects_.next(effect)) return true;
+    if (!interest_due_) return false;
+    send_interest();
+    return effects_.next(effect);
+  }
   const BrokerCounters& counters();
 
  private:
@@ -81,9 +91,27 @@ class Broker::Impl {
     SharedBytes bytes;
   };
   struct Sync {
-    std::uint32_t missing;  // siblings that have not answered
+    std::uint32_t missing;  // siblings that have not answered, and one for the brokers
     std::vector<PendingAck> acks;
   };
+  // Waits until brokers that have joined this one know of the interest that there was.
+  struct Barrier {
+    TimeMs until;
+    ShardIndex from;  // who is told then: a sibling, or this shard
+    std::uint64_t token;
+    struct Wait {
+      ConnectionId broker;
+      std::uint64_t point;  // of its InterestExport
+    };
+    std::vector<Wait> waits;
+  };
+  // Someone who sends over the connection of a broker that has joined this one.
+  struct LinkSender {
+    ConnectionId broker;
+    peer::Sender sender;  // there
+  };
+  // Whom a queue group's member is chosen from: those of this shard, of this broker, of all.
+  enum class Reach : std::uint8_t { shard, broker, all };
   struct RemoteSender {
     bool fed_others = false;         // since it was last let go
     std::optional<TimeMs> asked_at;  // since then, to hold it
@@ -148,18 +176,21 @@ class Broker::Impl {
   void note_full(Delivery& delivery, ConnectionId member, ConnectionHead& head);
   std::uint64_t mark_for(std::size_t tail_bytes) const;
   void judge(Delivery& delivery) const;
-  GroupChoice choose(Delivery& delivery, const InterestGroup& group, bool here_only);
-  GroupChoice choose_at_random(const InterestGroup& group, ConnectionId excluded, bool here_only);
-  GroupChoice choose_for_chunk(Delivery& delivery, const InterestGroup& group, bool here_only);
+  GroupChoice choose(Delivery& delivery, const InterestGroup& group, Reach reach);
+  GroupChoice choose_at_random(const InterestGroup& group, ConnectionId excluded, Reach reach);
+  GroupChoice choose_for_chunk(Delivery& delivery, const InterestGroup& group, Reach reach);
   void forward(const Delivery& delivery);
 
   // ---- broker_peers.cpp ----
+  bool is_sibling(ShardIndex from) const { return from < options_.shard_count; }
   void to_siblings(const PeerMessage& message);
+  void to_peers(const PeerMessage& message);
   void announce(const InterestGroup& group, std::uint32_t weight);
-  void flush_syncs();
+  void flush_syncs(TimeMs now);
+  void finish_sync(Sync& sync);
   void on_interest_changed(ShardIndex from, const peer::InterestChanged& change);
   void on_synced(std::uint64_t token);
-  void on_forward(TimeMs now, const peer::ForwardedPublish& forwarded);
+  void on_forward(TimeMs now, const peer::ForwardedPublish& forwarded, Reach reach);
   void on_sender_closed(peer::Sender sender);
   void on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold);
   void press_back(const Delivery& delivery);
@@ -170,6 +201,26 @@ class Broker::Impl {
   void pause(ConnectionId id, Connection& connection, std::uint8_t reason);
   void go_on(TimeMs now, ConnectionId id, Connection& connection, std::uint8_t reason);
   void check_congestion(TimeMs now);
+
+  // ---- broker_joined.cpp ----
+  void on_link(ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  bool on_joined_by_event(TimeMs now, ConnectionId id, ConnectionHead& head,
+                          const PacketView& packet);
+  Value begin_joined_by(ConnectionId id, ConnectionHead& head, const PacketView& packet);
+  void end_joined_by(TimeMs now, ConnectionId id, Connection& connection);
+  std::uint64_t own_weight(const InterestGroup& group) const {
+    return group.members.size() + group.reach_below(options_.shard_count).weight;
+  }
+  void touch(const InterestGroup* group);
+  void send_interest();
+  void send_batch(ConnectionId id, ConnectionHead& head, InterestExport& interest);
+  bool wait_for_brokers(TimeMs now, ShardIndex from, std::uint64_t token);
+  bool is_settled(const Barrier::Wait& wait);
+  void check_barriers(TimeMs now);
+  void pass_barrier(const Barrier& barrier);
+  peer::Sender link_sender(ConnectionId id, JoinedBy& joined_by, peer::Sender there);
+  void tell_link_sender(peer::Sender sender, std::string_view event,
+                        std::optional<peer::HoldKind> kind);
 
   const BrokerOptions options_;
   const ServerSessionOptions session_options_;
@@ -197,12 +248,20 @@ class Broker::Impl {
   bool interest_announced_ = false;        // by the event that is being handled
   std::unordered_map<peer::Sender, RemoteSender> remote_senders_;  // that were held up
 
+  std::vector<ConnectionId> joined_by_;  // connections of brokers that have joined this one
+  bool interest_due_ = false;            // one of them may have to be told something
+  std::deque<Barrier> barriers_;         // in the order in which they began
+  std::unordered_map<peer::Sender, LinkSender> link_senders_;
+  std::uint64_t last_link_sender_ = 0;
+  std::vector<std::string> cluster_addresses_;
+
   bool shut_down_ = false;
   std::vector<ConnectionId> overflowed_;  // are to be cut off
   // Kept for their memory.
   ServerSession::Output output_;
   Bytes scratch_;
-  std::vector<std::vector<peer::Group>> forward_groups_;  // by shard
+  std::vector<peer::Group> link_groups_;
+  std::vector<std::vector<peer::Group>> forward_groups_;  // by shard; joined brokers behind them
 };
 
 }  // namespace conat

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "conat/broker/broker_impl.hpp"
+#include "conat/broker/link_codec.hpp"
 
 namespace conat {
 namespace {
@@ -12,14 +13,19 @@ constexpr std::int64_t kAskAgainMs = 20;
 }  // namespace
 
 void Broker::Impl::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
-  if (from >= options_.shard_count || from == options_.shard) return;
+  if (from >= options_.shard_count + max_links || from == options_.shard) return;
   if (const auto* block = std::get_if<peer::ForwardBlock>(&message)) {
     peer::ForwardReader reader(*block);
-    while (const peer::ForwardedPublish* forwarded = reader.next()) on_forward(now, *forwarded);
+    while (const peer::ForwardedPublish* forwarded = reader.next()) {
+      on_forward(now, *forwarded, Reach::shard);
+    }
   } else if (const auto* change = std::get_if<peer::InterestChanged>(&message)) {
     on_interest_changed(from, *change);
   } else if (const auto* sync = std::get_if<peer::InterestSync>(&message)) {
-    effects_.to_peer(from, peer::InterestSynced{sync->token});
+    // (Brokers that have joined this one are told nothing of what one that it joined has.)
+    if (!is_sibling(from) || !wait_for_brokers(now, from, sync->token)) {
+      effects_.to_peer(from, peer::InterestSynced{sync->token});
+    }
   } else if (const auto* synced = std::get_if<peer::InterestSynced>(&message)) {
     on_synced(synced->token);
   } else if (const auto* closed = std::get_if<peer::SenderClosed>(&message)) {
@@ -27,7 +33,11 @@ void Broker::Impl::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
   } else if (const auto* hold = std::get_if<peer::HoldSender>(&message)) {
     on_hold(now, from, *hold);
   } else if (const auto* released = std::get_if<peer::ReleaseSender>(&message)) {
-    if (holds_.release(now, released->sender, from)) resume_reading(now, released->sender);
+    if (ConnectionTable::is_link_sender(released->sender)) {
+      tell_link_sender(released->sender, link::event::release, std::nullopt);
+    } else if (holds_.release(now, released->sender, from)) {
+      resume_reading(now, released->sender);
+    }
   }
   settle(now);
 }
@@ -41,32 +51,53 @@ void Broker::Impl::to_siblings(const PeerMessage& message) {
   }
 }
 
+// The joined brokers as well, which remember senders, too.
+void Broker::Impl::to_peers(const PeerMessage& message) {
+  to_siblings(message);
+  for (std::size_t peer = options_.shard_count; peer < forward_groups_.size(); ++peer) {
+    if (!shut_down_) effects_.to_peer(static_cast<ShardIndex>(peer), message);
+  }
+}
+
 void Broker::Impl::announce(const InterestGroup& group, std::uint32_t weight) {
-  if (options_.shard_count == 1) return;
+  if (options_.shard_count == 1 && joined_by_.empty()) return;
   to_siblings(peer::InterestChanged{group.pattern->text, group.queue, weight, group.id});
+  touch(&group);
   interest_announced_ = true;
 }
 
-void Broker::Impl::flush_syncs() {
+void Broker::Impl::flush_syncs(TimeMs now) {
   const std::uint64_t token = ++last_token_;
-  syncs_[token] = {options_.shard_count - 1u, std::exchange(unsynced_acks_, {})};
+  Sync sync{options_.shard_count - 1u, std::exchange(unsynced_acks_, {})};
+  if (wait_for_brokers(now, options_.shard, token)) ++sync.missing;
+  if (sync.missing == 0) return finish_sync(sync);
+  syncs_[token] = std::move(sync);
   to_siblings(peer::InterestSync{token});
 }
 
 void Broker::Impl::on_synced(std::uint64_t token) {
   const auto sync = syncs_.find(token);
   if (sync == syncs_.end() || --sync->second.missing > 0) return;
-  for (PendingAck& ack : sync->second.acks) {
-    ConnectionHead* head = connections_.find(ack.connection);
-    if (head != nullptr) send(ack.connection, *head, std::move(ack.bytes));
-  }
+  finish_sync(sync->second);
   syncs_.erase(sync);
 }
 
+void Broker::Impl::finish_sync(Sync& sync) {
+  for (PendingAck& ack : sync.acks) {
+    ConnectionHead* head = connections_.find(ack.connection);
+    if (head != nullptr) send(ack.connection, *head, std::move(ack.bytes));
+  }
+}
+
 void Broker::Impl::on_interest_changed(ShardIndex from, const peer::InterestChanged& change) {
+  if (from >= forward_groups_.size()) forward_groups_.resize(from + 1u);
+  // What joined brokers have is told to nobody: they tell it themselves.
+  const bool told = !joined_by_.empty() && is_sibling(from);
+  if (told) touch(interest_.find_group(change.pattern, change.queue));  // it may be gone then
   if (interest_.set_remote(change.pattern, change.queue, {from, change.weight, change.group})) {
     answer_waits(change.pattern);
   }
+  if (told) touch(interest_.find_group(change.pattern, change.queue));
 }
 
 void Broker::Impl::on_sender_closed(peer::Sender sender) {
@@ -92,7 +123,8 @@ void Broker::Impl::press_back(const Delivery& delivery) {
 
 void Broker::Impl::hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind kind) {
   const ShardIndex shard = connections_.shard_of(sender);
-  if (shard == options_.shard) {
+  const bool over_link = ConnectionTable::is_link_sender(sender);
+  if (shard == options_.shard && !over_link) {
     connections_.at(sender).known_sender = true;
     if (holds_.hold(now, sender, SenderHolds::this_shard, kind)) stop_reading(sender);
     return;
@@ -101,10 +133,14 @@ void Broker::Impl::hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind k
   if (remote.asked_at && now - *remote.asked_at < kAskAgainMs) return;
   remote.asked_at = now;
   if (kind == peer::HoldKind::fair && remote.fed_others) kind = peer::HoldKind::brief;
+  if (shard == options_.shard) return tell_link_sender(sender, link::event::hold, kind);
   effects_.to_peer(shard, peer::HoldSender{sender, kind});
 }
 
 void Broker::Impl::on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold) {
+  if (link_senders_.count(hold.sender) > 0) {
+    return tell_link_sender(hold.sender, link::event::hold, hold.kind);
+  }
   ConnectionHead* head = connections_.find(hold.sender);
   if (head == nullptr) {
     // It has closed before it was known that siblings keep something of it.
@@ -123,6 +159,10 @@ void Broker::Impl::let_go(TimeMs now, const std::vector<peer::Sender>& senders) 
       const auto remote = remote_senders_.find(sender);
       if (remote != remote_senders_.end()) remote->second = {};
       effects_.to_peer(shard, peer::ReleaseSender{sender});
+    } else if (ConnectionTable::is_link_sender(sender)) {
+      const auto remote = remote_senders_.find(sender);
+      if (remote != remote_senders_.end()) remote->second = {};
+      tell_link_sender(sender, link::event::release, std::nullopt);
     } else if (holds_.release(now, sender, SenderHolds::this_shard)) {
       resume_reading(now, sender);
     }

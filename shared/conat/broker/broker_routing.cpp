@@ -61,7 +61,7 @@ std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern*
       ConnectionId member = place.only_member;
       if (member == delivery.excluded && member != 0) continue;
       if (member == 0 || delivery.chunked) {
-        const GroupChoice choice = choose(delivery, *place.group, false);
+        const GroupChoice choice = choose(delivery, *place.group, Reach::all);
         if (choice.remote != nullptr) {
           forward_groups_[choice.remote->shard].push_back(choice.remote->group);
           forwarded = true;
@@ -76,7 +76,13 @@ std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern*
     }
     if (!pattern->is_tap) count += taken;
   }
-  if (forwarded) forward(delivery);
+  if (forwarded) {
+    forward(delivery);
+    // Siblings remember the senders of chunks, joined brokers all.
+    if (delivery.chunked || forward_groups_.size() > options_.shard_count) {
+      connections_.at(delivery.sender).known_to_peers = true;
+    }
+  }
   finish_chunks(delivery);
   return count;
 }
@@ -159,17 +165,19 @@ void Broker::Impl::note_full(Delivery& delivery, ConnectionId member, Connection
 
 // ---- who of a group ----
 
-GroupChoice Broker::Impl::choose(Delivery& delivery, const InterestGroup& group, bool here_only) {
-  if (delivery.chunked) return choose_for_chunk(delivery, group, here_only);
-  return choose_at_random(group, delivery.excluded, here_only);
+GroupChoice Broker::Impl::choose(Delivery& delivery, const InterestGroup& group, Reach reach) {
+  if (delivery.chunked) return choose_for_chunk(delivery, group, reach);
+  return choose_at_random(group, delivery.excluded, reach);
 }
 
 GroupChoice Broker::Impl::choose_at_random(const InterestGroup& group, ConnectionId excluded,
-                                           bool here_only) {
+                                           Reach reach) {
   const MemberList& members = group.members;
   const bool skip = excluded != 0 && members.contains(excluded);
   const std::uint64_t here = members.size() - (skip ? 1 : 0);
-  const std::uint64_t weight = here + (here_only ? 0 : group.remote_weight);
+  std::uint64_t weight = here;
+  if (reach == Reach::all) weight += group.remote_weight;
+  if (reach == Reach::broker) weight += group.reach_below(options_.shard_count).weight;
   if (weight == 0) return {};
   constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
   std::uint64_t pick =
@@ -180,7 +188,7 @@ GroupChoice Broker::Impl::choose_at_random(const InterestGroup& group, Connectio
     }
     return {members[static_cast<std::size_t>(pick)], nullptr};
   }
-  pick -= here;
+  pick -= here;  // siblings come before joined brokers
   for (const InterestGroup::Remote& remote : group.remotes) {
     if (pick < remote.weight) return {0, &remote};
     pick -= remote.weight;
@@ -189,11 +197,13 @@ GroupChoice Broker::Impl::choose_at_random(const InterestGroup& group, Connectio
 }
 
 GroupChoice Broker::Impl::choose_for_chunk(Delivery& delivery, const InterestGroup& group,
-                                           bool here_only) {
+                                           Reach reach) {
   const MessageHead& message = delivery.tail->head;
+  std::size_t remotes = reach == Reach::all ? group.remotes.size() : 0;
+  if (reach == Reach::broker) remotes = group.reach_below(options_.shard_count).remotes;
   if (message.sequence == 0) {
-    const GroupChoice choice = choose_at_random(group, delivery.excluded, here_only);
-    const bool alone = group.members.size() == 1 && (here_only || group.remotes.empty());
+    const GroupChoice choice = choose_at_random(group, delivery.excluded, reach);
+    const bool alone = group.members.size() == 1 && remotes == 0;
     if (alone || (choice.member == 0 && choice.remote == nullptr)) return choice;
     if (delivery.route == nullptr) {
       delivery.route = chunk_routes_.begin(delivery.now, delivery.sender, message.id);
@@ -206,27 +216,26 @@ GroupChoice Broker::Impl::choose_for_chunk(Delivery& delivery, const InterestGro
   }
   const ConnectionId oldest = group.members.oldest();
   if (oldest != 0) return {oldest == delivery.excluded ? 0 : oldest, nullptr};
-  if (here_only || group.remotes.empty()) return {};
+  if (remotes == 0) return {};
   const std::uint64_t hash = chunk_routes_.hash_of(delivery.sender, message.id);
-  return {0, &group.remotes[hash % group.remotes.size()]};
+  return {0, &group.remotes[hash % remotes]};
 }
 
-// ---- takers on sibling shards ----
+// ---- takers on sibling shards and joined brokers ----
 
 void Broker::Impl::forward(const Delivery& delivery) {
   peer::ForwardedPublish forwarded{{delivery.subject, *delivery.tail}, {}, delivery.sender};
   peer::ForwardBlock::SharedBody body;
-  for (ShardIndex shard = 0; shard < options_.shard_count; ++shard) {
+  for (ShardIndex shard = 0; shard < forward_groups_.size(); ++shard) {
     std::vector<peer::Group>& groups = forward_groups_[shard];
     if (groups.empty()) continue;
     forwarded.groups = groups;
     effects_.forward(shard, forwarded, body);
     groups.clear();
   }
-  if (delivery.chunked) connections_.at(delivery.sender).known_to_peers = true;
 }
 
-void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarded) {
+void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarded, Reach reach) {
   const Tail& tail = forwarded.publish.tail;
   Delivery delivery;
   delivery.now = now;
@@ -237,6 +246,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
   for (const ByteView attachment : tail.attachments) delivery.tail_bytes += attachment.size();
   delivery.mark = mark_for(delivery.tail_bytes);
   prepare_chunks(delivery);
+  bool farther = false;
   for (const peer::Group id : forwarded.groups) {
     const InterestGroup* group = interest_.find_group(id);
     if (group == nullptr) {  // gone while the message was on its way
@@ -244,9 +254,16 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
       continue;
     }
     if (group->pattern != delivery.pattern) set_pattern(delivery, *group->pattern);
-    const GroupChoice choice = choose(delivery, *group, true);
-    if (choice.member != 0) deliver(delivery, choice.member);
+    const GroupChoice choice = choose(delivery, *group, reach);
+    if (choice.member != 0) {
+      deliver(delivery, choice.member);
+    } else if (choice.remote != nullptr) {
+      forward_groups_[choice.remote->shard].push_back(choice.remote->group);
+      farther = true;
+      ++delivery.takers;
+    }
   }
+  if (farther) forward(delivery);
   finish_chunks(delivery);
   judge(delivery);
   if (!remote_senders_.empty() && delivery.fed_others) {

@@ -9,10 +9,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "conat/broker/authorization.hpp"
 #include "conat/broker/broker.hpp"
+#include "conat/broker/interest_export.hpp"
 #include "conat/broker/subscription_list.hpp"
 #include "conat/session/server_session.hpp"
 
@@ -20,6 +22,13 @@ namespace conat {
 
 // What the shell has been asked about a connection and not answered yet.
 enum class Question : std::uint8_t { none, sign_in, renewal };
+
+// A connection by which another broker has joined this one.
+struct JoinedBy {
+  InterestExport interest;
+  // Who sends over it: that broker's number for it, and the one it has here.
+  std::unordered_map<peer::Sender, peer::Sender> senders;
+};
 
 struct Connection {
   // Reasons not to read from it, as bits.
@@ -69,7 +78,8 @@ struct Connection {
   RateMeter rate_meter;
   TimeMs reading_due = never;  // when it has credit again
   std::uint8_t pauses = 0;
-  std::string overflow_subject;  // of the message that was too much
+  std::string overflow_subject;         // of the message that was too much
+  std::unique_ptr<JoinedBy> joined_by;  // null: an ordinary client
 };
 
 struct ConnectionHead {

@@ -37,6 +37,13 @@ class ConnectionTable {
     }
   }
 
+  // Ids of a space of their own, for those who send over a link: never one of a connection.
+  ConnectionId link_sender_id(std::uint64_t number) const {
+    return std::uint64_t{shard_} << 48 | (number >> (kPlaceBits - 1)) << kPlaceBits | kLinkSender |
+           (number & (kLinkSender - 1));
+  }
+  static bool is_link_sender(ConnectionId id) { return (id & kLinkSender) != 0; }
+
   std::size_t size() const { return size_; }
   ShardIndex shard_of(ConnectionId id) const { return static_cast<ShardIndex>(id >> 48); }
 
@@ -44,6 +51,8 @@ class ConnectionTable {
   static constexpr int kPlaceBits = 24;
   static constexpr int kGenerationBits = 24;
   static constexpr std::uint64_t kPlaceMask = (std::uint64_t{1} << kPlaceBits) - 1;
+  // A place beyond all that memory could hold.
+  static constexpr std::uint64_t kLinkSender = std::uint64_t{1} << (kPlaceBits - 1);
   static constexpr std::uint32_t kLastGeneration = (std::uint32_t{1} << kGenerationBits) - 1;
 
   static std::size_t place_of(ConnectionId id) { return id & kPlaceMask; }

@@ -1,4 +1,5 @@
-// What sibling shards tell each other. The same messages are meant to travel between machines.
+// What sibling shards tell each other, and what a shard and a joined broker tell each other: that
+// one is a shard farther away (link.hpp), with a number behind those of the siblings.
 //
 // Interest is announced with a number for each group, so that a forwarded publish names its takers
 // by numbers: nothing is looked up by text and no text is copied for each taker.
@@ -16,6 +17,9 @@
 namespace conat {
 
 using ShardIndex = std::uint16_t;
+
+// Brokers that one broker may join.
+inline constexpr ShardIndex max_links = 64;
 
 namespace peer {
 // This shard's subscribers of (pattern, queue) changed: `weight` is how many it has now.

@@ -60,6 +60,11 @@ void ServerSession::limit_messages(bool signed_in) {
   packets_.set_max_attachment_bytes(max_message_bytes_);
 }
 
+void ServerSession::allow_larger_messages(std::size_t bytes) {
+  max_message_bytes_ = options_->max_payload_bytes + bytes;
+  socket_.set_max_message_bytes(max_message_bytes_);
+}
+
 void ServerSession::open(TimeMs now, Random& random, Output& output) {
   heartbeat_at_ = now + options_->ping_interval_ms;
   state_at_ = now + options_->connect_timeout_ms;

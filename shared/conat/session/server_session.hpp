@@ -106,6 +106,8 @@ class ServerSession {
   void reading_paused() { reading_ = false; }
   // It reads again: a pong that is due gets its time anew.
   void reading_resumed(TimeMs now);
+  // A client that is connected may send messages that are larger by so much.
+  void allow_larger_messages(std::size_t bytes);
   // How large a message may be: little until the client is signed in.
   std::size_t max_message_bytes() const { return max_message_bytes_; }
 

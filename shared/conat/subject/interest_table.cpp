@@ -44,6 +44,11 @@ InterestTable::Group* InterestTable::find_group(GroupId id) {
   return groups_[slot].group.get();
 }
 
+InterestTable::Group* InterestTable::find_group(std::string_view pattern, std::string_view queue) {
+  const Pattern* known = find_pattern(pattern);
+  return known == nullptr ? nullptr : find_group(*known, queue);
+}
+
 InterestTable::Pattern& InterestTable::obtain_pattern(std::string_view text, bool& is_new) {
   if (Pattern* known = find_pattern(text)) {
     is_new = false;
@@ -144,20 +149,19 @@ bool InterestTable::set_remote(std::string_view pattern_text, std::string_view q
                                const Remote& remote) {
   bool is_new = false;
   if (remote.weight == 0) {
-    Pattern* known = find_pattern(pattern_text);
-    Group* group = known == nullptr ? nullptr : find_group(*known, queue);
+    Group* group = find_group(pattern_text, queue);
     if (group == nullptr) return false;
     std::erase_if(group->remotes, [&](const Remote& r) { return r.shard == remote.shard; });
     settle(*group);
     return false;
   }
   Group& group = obtain_group(obtain_pattern(pattern_text, is_new), queue);
-  const auto known = std::find_if(group.remotes.begin(), group.remotes.end(),
-                                  [&](const Remote& r) { return r.shard == remote.shard; });
-  if (known == group.remotes.end()) {
-    group.remotes.push_back(remote);
+  const auto place = std::find_if(group.remotes.begin(), group.remotes.end(),
+                                  [&](const Remote& r) { return r.shard >= remote.shard; });
+  if (place == group.remotes.end() || place->shard != remote.shard) {
+    group.remotes.insert(place, remote);
   } else {
-    *known = remote;
+    *place = remote;
   }
   settle(group);
   return is_new;

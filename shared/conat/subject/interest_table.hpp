@@ -1,5 +1,5 @@
 // Who is interested in what: pattern -> queue group -> members of this shard, and how many members
-// each sibling shard has.
+// each sibling shard and each joined broker has.
 //
 // A pattern exists while it has a group, a group while it has a member or a remote weight. Patterns
 // and groups stay at their addresses until they are removed; a group's id is never used again.
@@ -26,7 +26,8 @@ namespace conat {
 // A queue group of a pattern.
 struct InterestGroup {
   using Id = std::uint64_t;  // never 0
-  // A sibling's members of the group: how many, and the sibling's own id for the group.
+  // A sibling's members of the group: how many, and the sibling's own id for the group. (Joined
+  // brokers have numbers behind those of the siblings.)
   struct Remote {
     std::uint16_t shard;
     std::uint32_t weight;
@@ -37,11 +38,23 @@ struct InterestGroup {
   InterestPattern* pattern = nullptr;
   std::string queue;
   MemberList members;
-  std::vector<Remote> remotes;
+  std::vector<Remote> remotes;      // by `shard`, ascending
   std::uint32_t remote_weight = 0;  // the sum over `remotes`
   std::uint32_t position = 0;       // in the pattern's groups
 
   std::uint64_t weight() const { return members.size() + remote_weight; }
+  // How many of the remotes are shards below `shards`, the first ones, and their weight.
+  struct Reach {
+    std::size_t remotes = 0;
+    std::uint64_t weight = 0;
+  };
+  Reach reach_below(std::uint16_t shards) const {
+    Reach reach;
+    while (reach.remotes < remotes.size() && remotes[reach.remotes].shard < shards) {
+      reach.weight += remotes[reach.remotes++].weight;
+    }
+    return reach;
+  }
 };
 
 struct InterestPattern {
@@ -92,6 +105,14 @@ class InterestTable {
   // ---- lookups ----
   Pattern* find_pattern(std::string_view pattern);
   Group* find_group(GroupId id);
+  Group* find_group(std::string_view pattern, std::string_view queue);
+  // Calls visit(const Group&) for each.
+  template <class Visit>
+  void for_each_group(Visit&& visit) const {
+    for (const GroupSlot& slot : groups_) {
+      if (slot.group) visit(*slot.group);
+    }
+  }
   // The patterns that match; false when the subject is not valid to publish to.
   bool match(std::string_view subject, std::span<Pattern* const>& patterns);
   // Whether a subject has takers other than taps. The subject must be valid.
