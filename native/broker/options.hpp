@@ -103,6 +103,8 @@ struct Options {
   std::vector<AuthorizationRule> rules;
 
   bool tls() const { return !tls_certificate.empty(); }
+  // The name of the cluster in subjects and answers.
+  std::string cluster_or_default() const { return cluster_name.empty() ? "default" : cluster_name; }
   bool has_system_account() const { return !system_password.empty(); }
   bool durable_disk() const { return durability == "disk"; }
   // Whether anything tells who a connection is. Without it everybody may do everything.

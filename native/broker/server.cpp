@@ -31,6 +31,7 @@ Server::Server(Options options, net::asio::io_context& main)
 Server::~Server() {
   for (const auto& shard : common_.shards) shard->stop_loop();
   for (auto& thread : threads_) thread.join();
+  common_.links.reset();  // it posts to shards
   if (storage_stopper_.joinable()) storage_stopper_.join();
 }
 
@@ -54,6 +55,9 @@ Status Server::start() {
   common_.mailboxes = std::vector<Mailbox>(count * count);
   for (std::size_t i = 0; i < count; ++i) {
     common_.shards[i]->prepare(random_from_system(), i == 0 ? storage_.get() : nullptr);
+  }
+  if (common_.options.has_system_account()) {
+    common_.links = std::make_unique<Links>(common_, random_from_system());
   }
   common_.ready = common_.options.no_persist && !common_.options.has_system_account();
   for (const auto& shard : common_.shards) {
@@ -189,6 +193,7 @@ void Server::reload_certificates() {
 void Server::end(std::function<void()> done) {
   done_ = std::move(done);
   files_timer_.cancel();
+  if (common_.links) common_.links->stop();
   waiting_for_ = common_.shards.size();
   for (const auto& shard : common_.shards) {
     shard->post([this, &shard = *shard] {

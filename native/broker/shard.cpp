@@ -82,10 +82,17 @@ void Shard::prepare_own_clients(Random& random, storage::StorageEngine* storage)
   if (options.has_system_account()) {
     SystemServiceOptions system;
     system.id = options.id;
-    if (!options.cluster_name.empty()) system.cluster_name = options.cluster_name;
+    system.cluster_name = options.cluster_or_default();
     system.address = address_of(options, port());
     SystemService::Hooks hooks;
     hooks.describe = [this](auto done) { describe_connections(std::move(done)); };
+    hooks.join = [this](std::string address, SystemService::Done done) {
+      common_.links->join(std::move(address), false, on_this_shard(std::move(done)));
+    };
+    hooks.unjoin = [this](std::string cluster, std::string id, SystemService::Done done) {
+      common_.links->unjoin(std::move(cluster), std::move(id), on_this_shard(std::move(done)));
+    };
+    hooks.joined = [this] { return common_.links->brokers(); };
     hooks.disconnect = [this](std::vector<std::string> ids, std::function<void()> done) {
       disconnect(std::move(ids), std::move(done));
     };
@@ -93,6 +100,16 @@ void Shard::prepare_own_clients(Random& random, storage::StorageEngine* storage)
                             random.fork());
     own_clients_.push_back(&*system_service_);
   }
+}
+
+// What comes on another thread, handled on this one.
+std::function<void(const Status&)> Shard::on_this_shard(std::function<void(const Status&)> done) {
+  return [this, done = std::move(done)](const Status& status) {
+    loop_.post([this, done, status] {
+      done(status);
+      loop_.request_turn_end();
+    });
+  };
 }
 
 void Shard::run() {
@@ -384,15 +401,29 @@ void Shard::end_turn() {
   compression_.end_turn();
 }
 
+Mailbox::PutResult Shard::put_mail(ShardIndex to, Outbox& outbox) {
+  if (outbox.link) {
+    const auto result = outbox.link->to_link[index_].put(outbox.messages);
+    if (result.wake_receiver) common_.links->receive(to, index_);
+    return result;
+  }
+  if (to >= common_.shards.size()) {  // of a broker that is not joined any more
+    outbox.messages.clear();
+    return {false, false};
+  }
+  const auto result = common_.mailbox(index_, to).put(outbox.messages);
+  if (result.wake_receiver) {
+    common_.shards[to]->post(
+        [&receiver = *common_.shards[to], from = index_] { receiver.receive_mail(from); });
+  }
+  return result;
+}
+
 void Shard::send_mail() {
   for (ShardIndex to = 0; to < outboxes_.size(); ++to) {
     Outbox& outbox = outboxes_[to];
     if (outbox.messages.empty()) continue;
-    const auto result = common_.mailbox(index_, to).put(outbox.messages);
-    if (result.wake_receiver) {
-      common_.shards[to]->post(
-          [&receiver = *common_.shards[to], from = index_] { receiver.receive_mail(from); });
-    }
+    const auto result = put_mail(to, outbox);
     if (result.full && !outbox.full) {
       outbox.full = true;
       ++holds_;
@@ -407,6 +438,16 @@ void Shard::receive_mail(ShardIndex from) {
     common_.shards[from]->post(
         [&sender = *common_.shards[from], to = index_] { sender.mailbox_emptied(to); });
   }
+  read_mail(from);
+}
+
+void Shard::receive_link_mail(LinkMail& mail) {
+  mail.to_shard[index_].take(inbox_);
+  read_mail(mail.link);
+}
+
+// Hands what is in inbox_ to the broker.
+void Shard::read_mail(ShardIndex from) {
   const TimeMs now = net::Loop::now();
   for (auto& message : inbox_) {
     broker_->on_peer(now, from, std::move(message));
@@ -421,8 +462,31 @@ void Shard::mailbox_emptied(ShardIndex to) {
   for (const auto& outbox : outboxes_) {
     if (outbox.full) return;
   }
+  if (!loop_.reads_held()) return;
   loop_.release_reads();
   for (const ConnectionId id : std::exchange(held_compressed_, {})) read_rest_soon(id);
+}
+
+void Shard::add_link(std::shared_ptr<LinkMail> mail) {
+  if (outboxes_.size() <= mail->link) outboxes_.resize(mail->link + std::size_t{1});
+  Outbox& outbox = outboxes_[mail->link];
+  outbox.messages.clear();
+  outbox.link = std::move(mail);
+}
+
+void Shard::remove_link(ShardIndex link) {
+  outboxes_[link].link.reset();
+  outboxes_[link].messages.clear();
+  mailbox_emptied(link);
+}
+
+void Shard::set_joined_brokers(const std::vector<JoinedBroker>& brokers) {
+  const Options& options = common_.options;
+  std::vector<std::string> addresses{address_of(options, port())};
+  for (const JoinedBroker& broker : brokers) {
+    if (broker.cluster == options.cluster_or_default()) addresses.push_back(broker.address);
+  }
+  broker_->set_cluster_addresses(std::move(addresses));
 }
 
 // The timer may be early, never late: it is set anew only for what is due before it.

@@ -15,6 +15,7 @@
 
 #include "broker/admission.hpp"
 #include "broker/connection_table.hpp"
+#include "broker/links.hpp"
 #include "broker/log.hpp"
 #include "broker/mailbox.hpp"
 #include "broker/metrics.hpp"
@@ -47,6 +48,7 @@ struct Common {
   net::AddressLimiter address_limiter;
   std::vector<std::unique_ptr<Shard>> shards;  // complete before the first one runs
   std::vector<Mailbox> mailboxes;              // [from * shards + to]
+  std::unique_ptr<Links> links;                // with a system account; made before they run
   std::atomic<std::size_t> connections{0};     // WebSockets, signed in or not
   std::atomic<bool> ready{false};
   auth::OriginPolicy origins;
@@ -82,6 +84,14 @@ class Shard final : private net::StreamOwner {
   ShardMetrics metrics() const;
   // Closes the connections whose user or key is not in the files any more.
   void close_withdrawn();
+  // A broker is being joined: from now on it is one more peer, under the mail's number.
+  void add_link(std::shared_ptr<LinkMail> mail);
+  void receive_link_mail(LinkMail& mail);
+  void remove_link(ShardIndex link);
+  // What the event `cluster` answers besides this broker.
+  void set_joined_brokers(const std::vector<JoinedBroker>& brokers);
+  // A mailbox that was full has been emptied.
+  void mailbox_emptied(ShardIndex to);
   // The first step of ending: accepts nothing more, submits nothing more to the storage.
   void stop_accepting();
   // The second: closes every connection with 1001 and calls `done` when all have gone.
@@ -122,7 +132,8 @@ class Shard final : private net::StreamOwner {
   void end_turn();
   void send_mail();
   void receive_mail(ShardIndex from);
-  void mailbox_emptied(ShardIndex to);
+  void read_mail(ShardIndex from);
+  std::function<void(const Status&)> on_this_shard(std::function<void(const Status&)> done);
   void arm_timer();
   void on_time();
 
@@ -147,8 +158,10 @@ class Shard final : private net::StreamOwner {
   struct Outbox {
     std::vector<PeerMessage> messages;
     bool full = false;
+    std::shared_ptr<LinkMail> link;  // of a joined broker
   };
-  std::vector<Outbox> outboxes_;
+  Mailbox::PutResult put_mail(ShardIndex to, Outbox& outbox);
+  std::vector<Outbox> outboxes_;  // by peer: siblings, then joined brokers
   std::vector<PeerMessage> inbox_;
   std::uint64_t holds_ = 0;
   std::uint64_t dropped_by_rate_ = 0;

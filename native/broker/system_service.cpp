@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 #include "broker/clock.hpp"
@@ -105,26 +106,73 @@ void SystemService::on_call(TimeMs now, const ServiceCall& call) {
   } else if (call.name == "usage") {
     host_.answer(now, call.id, usage());
   } else if (is_cluster_call(call.name)) {
-    host_.answer(now, call.id, cluster_call(call));
+    on_cluster_call(now, call);
   } else {
     host_.answer(now, call.id, Error(ErrorCode{}, "Error: " + call.name + " not defined"));
   }
 }
 
-Result<Value> SystemService::cluster_call(const ServiceCall& call) const {
-  if (call.subject != own_subject) return wrong_service();
-  if (call.name == "clusterTopology") {
-    return Value(Value::Map{
-        {options_.cluster_name, Value(Value::Map{{options_.id, Value(options_.address)}})}});
+void SystemService::on_cluster_call(TimeMs now, const ServiceCall& call) {
+  if (call.subject != own_subject) return host_.answer(now, call.id, wrong_service());
+  if (call.name == "join") return join(now, call);
+  if (call.name == "unjoin") return unjoin(now, call);
+  host_.answer(now, call.id, call.name == "clusterTopology" ? topology() : addresses(call));
+}
+
+SystemService::Done SystemService::answer_later(std::uint64_t call) {
+  return [this, call](const Status& status) {
+    wake();
+    host_.answer(net::Loop::now(), call,
+                 status.ok() ? Result<Value>(Value()) : Result<Value>(status.error()));
+  };
+}
+
+void SystemService::join(TimeMs now, const ServiceCall& call) {
+  const std::string* address = call.arguments.empty() ? nullptr : call.arguments.front().if_text();
+  if (address == nullptr || address->empty()) {
+    return host_.answer(now, call.id,
+                        Error(ErrorKind::bad_request, "join takes a broker's address"));
   }
-  if (call.name == "clusterAddresses") {
-    const Value* given = call.arguments.empty() ? nullptr : &call.arguments.front();
-    const bool own = given == nullptr || given->is_null() ||
-                     given->text_or({}) == std::string_view(options_.cluster_name);
-    return Value(own ? Value::Array{options_.address} : Value::Array{});
+  hooks_.join(*address, answer_later(call.id));
+}
+
+void SystemService::unjoin(TimeMs now, const ServiceCall& call) {
+  const Value* broker = call.arguments.empty() ? nullptr : &call.arguments.front();
+  const Value* id = broker == nullptr ? nullptr : broker->find("id");
+  const Value* cluster = broker == nullptr ? nullptr : broker->find("clusterName");
+  const bool usual = cluster == nullptr || cluster->is_null();
+  if (id == nullptr || id->if_text() == nullptr || (!usual && cluster->if_text() == nullptr)) {
+    return host_.answer(now, call.id,
+                        Error(ErrorKind::bad_request, "unjoin takes {id, clusterName?}"));
   }
-  return Error(ErrorCode{501, ""},
-               "Error: " + call.name + " is not supported: this broker joins no other one");
+  hooks_.unjoin(usual ? options_.cluster_name : *cluster->if_text(), *id->if_text(),
+                answer_later(call.id));
+}
+
+// This broker first, if it is in that cluster.
+Value SystemService::addresses(const ServiceCall& call) const {
+  const Value* given = call.arguments.empty() ? nullptr : &call.arguments.front();
+  const bool usual = given == nullptr || given->is_null();
+  const std::string cluster(usual ? std::string_view(options_.cluster_name) : given->text_or({}));
+  Value::Array addresses;
+  if (cluster == options_.cluster_name) addresses.emplace_back(options_.address);
+  for (const JoinedBroker& broker : hooks_.joined()) {
+    if (broker.cluster == cluster) addresses.emplace_back(broker.address);
+  }
+  return addresses;
+}
+
+Value SystemService::topology() const {
+  std::map<std::string, Value::Map> clusters;
+  clusters[options_.cluster_name].emplace_back(options_.id, Value(options_.address));
+  for (const JoinedBroker& broker : hooks_.joined()) {
+    clusters[broker.cluster].emplace_back(broker.id, Value(broker.address));
+  }
+  Value::Map topology;
+  for (auto& [cluster, brokers] : clusters) {
+    topology.emplace_back(cluster, Value(std::move(brokers)));
+  }
+  return topology;
 }
 
 Value SystemService::usage() const {

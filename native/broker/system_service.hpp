@@ -18,6 +18,7 @@
 
 #include "broker/admission.hpp"
 #include "broker/in_process_client.hpp"
+#include "broker/links.hpp"
 #include "conat/base/random.hpp"
 #include "conat/fabric/service_host.hpp"
 
@@ -31,10 +32,14 @@ struct SystemServiceOptions {
 
 class SystemService final : public InProcessClient {
  public:
+  using Done = std::function<void(const Status&)>;
   // All call back on this shard's thread, not before they have returned.
   struct Hooks {
     std::function<void(std::function<void(std::vector<ConnectionDescription>)>)> describe;
     std::function<void(std::vector<std::string> ids, std::function<void()>)> disconnect;
+    std::function<void(std::string address, Done)> join;
+    std::function<void(std::string cluster, std::string id, Done)> unjoin;
+    std::function<std::vector<JoinedBroker>()> joined;
   };
 
   SystemService(Broker& broker, const Admission& admission, SystemServiceOptions options,
@@ -51,7 +56,12 @@ class SystemService final : public InProcessClient {
   bool carry_out_effects(TimeMs now) override;
 
   void on_call(TimeMs now, const ServiceCall& call);
-  Result<Value> cluster_call(const ServiceCall& call) const;
+  void on_cluster_call(TimeMs now, const ServiceCall& call);
+  void join(TimeMs now, const ServiceCall& call);
+  void unjoin(TimeMs now, const ServiceCall& call);
+  Value addresses(const ServiceCall& call) const;
+  Value topology() const;
+  Done answer_later(std::uint64_t call);
   Value usage() const;
   void ask_shards();
   void answer_stats(const std::vector<std::uint64_t>& calls,

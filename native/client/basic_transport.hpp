@@ -77,13 +77,14 @@ class BasicTransport final : public Transport,
     say_goodbye(WebSocketCloseCode::normal);
   }
 
-  std::size_t unsent_bytes() const override { return queued_.size() + writing_.size(); }
+  std::size_t unsent_bytes() const override { return queued_.size() + writing_.size() - written_; }
   TransportTraffic traffic() const override { return traffic_; }
 
  private:
   static constexpr std::size_t kReadBufferBytes = 64 * 1024;
   // A write buffer that has grown beyond this is given back.
   static constexpr std::size_t kKeptBufferBytes = 1u << 20;
+  static constexpr std::size_t kWritePartBytes = 1u << 20;
   static constexpr std::chrono::seconds kCloseGrace{1};
 
   // Handlers of operations that were under way when the transport ended have nothing to do.
@@ -236,18 +237,37 @@ class BasicTransport final : public Transport,
       return;
     }
     writing_.swap(queued_);
-    asio::async_write(*stream_, asio::buffer(writing_),
+    write_part();
+  }
+
+  // A part at a time, so that the progress of much that is written slowly can be seen.
+  void write_part() {
+    const auto rest = asio::buffer(writing_) + written_;
+    asio::async_write(*stream_, asio::buffer(rest, kWritePartBytes),
                       [self = this->shared_from_this()](error_code error, std::size_t size) {
                         self->traffic_.written += size;
-                        self->writing_.clear();
-                        if (self->writing_.capacity() > kKeptBufferBytes) self->writing_ = {};
+                        self->written_ += size;
                         if (self->dead_) return;
                         if (error) {
                           if (self->closing_) return self->die();
                           return self->fail("connection lost: " + error.message());
                         }
-                        self->write();
+                        self->on_part_written();
                       });
+  }
+
+  void on_part_written() {
+    const bool all = written_ == writing_.size();
+    if (all) {
+      written_ = 0;
+      writing_.clear();
+      if (writing_.capacity() > kKeptBufferBytes) writing_ = {};
+    }
+    const std::shared_ptr<TransportHandlers> handlers = handlers_;
+    if (handlers && handlers->written) handlers->written();
+    if (dead_) return;
+    if (all) return write();
+    write_part();
   }
 
   void fail(const std::string& reason) {
@@ -281,6 +301,7 @@ class BasicTransport final : public Transport,
   std::array<std::uint8_t, kReadBufferBytes> read_buffer_;
   Bytes queued_;
   Bytes writing_;
+  std::size_t written_ = 0;  // of `writing_`
   TransportTraffic traffic_;
   bool open_ = false;     // the handshake is done
   bool closing_ = false;  // the closing frame is queued; the owner hears nothing more

@@ -37,6 +37,8 @@ struct TransportHandlers {
   std::function<void(bool binary, ByteView message)> message;
   // Why it never opened, or has ended.
   std::function<void(const std::string& reason)> closed;
+  // Something of what was sent is written; may be empty.
+  std::function<void()> written = {};
 };
 
 // Bytes on the wire, in frames: handed to the operating system, and taken from it.

@@ -24,7 +24,7 @@ const nativeAllowed = {
   storage: ["storage"],
   client: ["client"],
   cli: ["cli", "client"],
-  broker: ["broker", "auth", "net", "storage"],
+  broker: ["broker", "auth", "net", "storage", "client"],
 };
 // What the core may not touch, whatever the layer: I/O, clocks, threads, randomness of its own, logs.
 const forbiddenInCore =

@@ -54,6 +54,10 @@ void Link::try_now(TimeMs now) {
   effects_.push_back(link_effect::Open{});
 }
 
+void Link::hurry(TimeMs now) {
+  if (phase_ == Phase::idle) try_now(now);
+}
+
 void Link::on_open(TimeMs now) {
   session_.emplace(now, PacketEncoding::msgpack, Value());
   unsent_bytes_ = 0;

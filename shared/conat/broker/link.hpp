@@ -96,6 +96,8 @@ class Link {
   void start(TimeMs now);
   // Ends it for good; Gone follows.
   void stop(TimeMs now);
+  // Tries again now, when it waits for the next attempt.
+  void hurry(TimeMs now);
   // The answer to Identified.
   void accept(TimeMs now);
 

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,7 +44,9 @@ class World;
 
 class TestClient {
  public:
-  TestClient(World& world, ShardIndex shard, Handshake handshake, PacketEncoding encoding);
+  using Observer = std::function<void(bool binary, ByteView message)>;
+  TestClient(World& world, ShardIndex shard, Handshake handshake, PacketEncoding encoding,
+             Observer observer = {});
   ~TestClient();
   TestClient(const TestClient&) = delete;
   TestClient& operator=(const TestClient&) = delete;
@@ -78,6 +81,7 @@ class TestClient {
   const ShardIndex shard;
   const PacketEncoding encoding;
   ConnectionId id = 0;
+  Observer observe;  // sees each message that comes, besides
   bool open = true;
   bool masked = true;
   bool reading_paused = false;
@@ -178,6 +182,12 @@ class World {
   Random random;
   std::vector<std::unique_ptr<Broker>> brokers;
   std::vector<std::deque<PeerMessage>> mail;  // from * shards + to
+  struct LinkMail {
+    ShardIndex link;
+    ShardIndex from;
+    PeerMessage message;
+  };
+  std::deque<LinkMail> link_mail;  // to brokers that were joined
   bool deliver_mail_at_once = true;
   bool write_at_once = true;  // what is sent leaves the queue immediately
   std::map<ConnectionId, TestClient*> clients;
@@ -208,6 +218,10 @@ class World {
       to.reading_paused = pause->paused;
     } else if (auto* to_peer = std::get_if<effect::ToPeer>(&effect)) {
       REQUIRE(to_peer->shard != shard);
+      if (to_peer->shard >= brokers.size()) {
+        link_mail.push_back({to_peer->shard, shard, std::move(to_peer->message)});
+        return;
+      }
       mail[shard * brokers.size() + to_peer->shard].push_back(std::move(to_peer->message));
     } else if (auto* asked = std::get_if<effect::Authenticate>(&effect)) {
       questions.push_back(std::move(*asked));
@@ -227,10 +241,11 @@ class World {
 };
 
 inline TestClient::TestClient(World& in, ShardIndex of_shard, Handshake handshake,
-                              PacketEncoding with)
+                              PacketEncoding with, Observer observer)
     : world(in),
       shard(of_shard),
       encoding(with),
+      observe(std::move(observer)),
       masked(!handshake.in_process),
       reader_(WebSocketRole::client, std::size_t{1} << 30) {
   packets_in_.set_encoding(with);
@@ -331,6 +346,7 @@ inline void TestClient::receive(const SharedBytes& shared) {
     }
     REQUIRE(step == WebSocketReader::Step::message);
     REQUIRE_FALSE(close_code.has_value());
+    if (observe) observe(reader_.binary(), reader_.payload());
     std::string shown;
     if (reader_.binary()) {
       shown = "bin:";
