@@ -49,7 +49,10 @@ Links::~Links() {
 // ---- calls from other threads ----
 
 void Links::run_here(std::function<void()> task) {
-  std::call_once(started_, [this] { thread_ = std::thread([this] { context_.run(); }); });
+  std::call_once(started_, [this] {
+    thread_ = std::thread([this] { context_.run(); });
+    running_ = true;
+  });
   net::asio::post(context_, [this, task = std::move(task)] {
     if (!stopped_) task();
   });
@@ -76,6 +79,7 @@ std::vector<JoinedBroker> Links::brokers() const {
 }
 
 void Links::collect_metrics(std::function<void(std::vector<LinkMetrics>)> done) {
+  if (!running_) return done({});  // nothing was ever joined
   run_here([this, done = std::move(done)] {
     std::vector<LinkMetrics> metrics;
     for (const EntryPointer& entry : entries_) {

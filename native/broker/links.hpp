@@ -6,6 +6,7 @@
 // thread; answers come on the links' thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "broker/link_mail.hpp"
+#include "broker/link_metrics.hpp"
 #include "client/server_address.hpp"
 #include "client/transport.hpp"
 #include "conat/base/random.hpp"
@@ -31,14 +33,6 @@ struct JoinedBroker {
   std::string cluster;  // "default" when it has no name
   std::string id;
   std::string address;  // by which it was joined
-};
-
-struct LinkMetrics {
-  std::string address;
-  bool up = false;
-  std::uint64_t groups = 0;
-  std::uint64_t unsent_bytes = 0;
-  LinkCounters counters;
 };
 
 class Links {
@@ -92,6 +86,7 @@ class Links {
   net::asio::io_context context_;
   net::asio::executor_work_guard<net::asio::io_context::executor_type> work_;
   std::once_flag started_;
+  std::atomic<bool> running_{false};
   std::thread thread_;
 
   std::vector<EntryPointer> entries_;  // in the order in which they were joined

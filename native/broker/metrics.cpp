@@ -82,6 +82,13 @@ constexpr ShardFamily shard_families[] = {
      [](const ShardMetrics& m) { return m.http_connections; }},
     {"conat_shard_holds_total", counter, "Times a shard waited for a sibling",
      [](const ShardMetrics& m) { return m.holds; }},
+    {"conat_joined_by", gauge, "Connections of brokers that have joined this one now",
+     [](const ShardMetrics& m) { return m.broker.joined_by; }},
+    {"conat_forwards_received_total", counter, "Publishes that such brokers passed on",
+     [](const ShardMetrics& m) { return m.broker.forwards_received; }},
+    {"conat_late_confirmations_total", counter,
+     "Times such a broker was slow to confirm interest, and was not waited for",
+     [](const ShardMetrics& m) { return m.broker.late_confirmations; }},
 };
 
 void add_sign_ins(PrometheusText& out, const std::string& shard,
@@ -158,6 +165,33 @@ void add_auth_service(PrometheusText& out, const auth::HttpCallbackCounters& ser
   }
 }
 
+void add_links(PrometheusText& out, const std::vector<LinkMetrics>& links) {
+  std::uint64_t up = 0;
+  for (const LinkMetrics& link : links) up += link.up ? 1 : 0;
+  out.family("conat_links_up", gauge, "Brokers that were joined and are linked with now");
+  out.sample({}, up);
+  if (links.empty()) return;
+  const auto family = [&](const char* name, MetricType type, const char* help, auto&& value) {
+    out.family(name, type, help);
+    for (const LinkMetrics& link : links) out.sample({{"broker", link.address}}, value(link));
+  };
+  using Link = LinkMetrics;
+  family("conat_link_up", gauge, "1 while there is a link to that broker",
+         [](const Link& l) { return std::uint64_t{l.up}; });
+  family("conat_link_losses_total", counter, "Times the link was lost",
+         [](const Link& l) { return l.counters.downs; });
+  family("conat_link_groups", gauge, "Queue groups of that broker which are known",
+         [](const Link& l) { return l.groups; });
+  family("conat_link_forwards_total", counter, "Publishes passed on to that broker",
+         [](const Link& l) { return l.counters.forwarded; });
+  family("conat_link_forwarded_bytes_total", counter, "Bytes of these",
+         [](const Link& l) { return l.counters.forwarded_bytes; });
+  family("conat_link_drops_total", counter, "Publishes for that broker that were dropped",
+         [](const Link& l) { return l.counters.dropped; });
+  family("conat_link_queue_bytes", gauge, "What waits for that broker",
+         [](const Link& l) { return l.unsent_bytes; });
+}
+
 void add_persistence(PrometheusText& out, const PersistStatistics& persist) {
   out.family("conat_persist_requests_total", counter, "Requests to the persistence server");
   for (std::size_t i = 0; i < persist.requests.size(); ++i) {
@@ -217,6 +251,7 @@ std::string format_metrics(const Metrics& metrics) {
   add_shards(out, metrics);
   add_users(out, metrics.usage);
   add_auth_service(out, metrics.auth_service);
+  add_links(out, metrics.links);
   if (metrics.persist) add_persistence(out, *metrics.persist);
   if (metrics.storage) add_storage(out, *metrics.storage);
   add_process(out, metrics.process);

@@ -10,6 +10,7 @@
 
 #include "auth/http_callback.hpp"
 #include "broker/admission.hpp"
+#include "broker/link_metrics.hpp"
 #include "broker/process_metrics.hpp"
 #include "broker/sign_in_counters.hpp"
 #include "conat/broker/broker.hpp"
@@ -44,6 +45,7 @@ struct Metrics {
   Admission::Usage usage;
   auth::HttpCallbackCounters auth_service;  // zero when none is configured
   ProcessMetrics process;
+  std::vector<LinkMetrics> links;
   // With persistence.
   std::optional<PersistStatistics> persist;
   std::optional<storage::StorageStatistics> storage;

@@ -34,6 +34,9 @@ const OptionRow rows[] = {
 
     {"broker", "id", &Options::id, "", "This broker's id"},
     {"broker", "cluster-name", &Options::cluster_name, "", "Name of the cluster"},
+    {"broker", "join", &Options::join, "",
+     "Addresses of brokers to join, tried until they answer: this one's clients reach their "
+     "subscribers. They must have the same system-password"},
     {.section = "broker",
      .name = "shards",
      .field = &Options::shards,

@@ -11,6 +11,7 @@
 #include "broker/commands.hpp"
 #include "broker/config_file.hpp"
 #include "broker/option_table.hpp"
+#include "client/server_address.hpp"
 #include "conat/base/result.hpp"
 #include "conat/broker/authorization.hpp"
 #include "conat/wire/codec.hpp"
@@ -145,6 +146,19 @@ Status check_authentication(Options& options) {
   return Nothing{};
 }
 
+// After check_authentication has read the password.
+Status check_join(const Options& options) {
+  if (options.join.empty()) return Nothing{};
+  if (!options.has_system_account()) {
+    return wrong("--join needs --system-password: brokers know each other by it");
+  }
+  for (const std::string& address : options.join) {
+    const auto parsed = native::parse_server_address(address);
+    if (!parsed) return wrong("--join: '" + address + "': " + parsed.error().text);
+  }
+  return Nothing{};
+}
+
 Status check(Options& options) {
   options.base_path = normalized_base(options.base_path);
   if (!options.web_directory.empty() && !std::filesystem::is_directory(options.web_directory)) {
@@ -158,6 +172,7 @@ Status check(Options& options) {
   }
   if (const Status status = check_storage(options); !status) return status;
   if (const Status status = check_authentication(options); !status) return status;
+  if (const Status status = check_join(options); !status) return status;
   return check_host(options);
 }
 

@@ -34,6 +34,7 @@ struct Options {
   // [broker]
   std::string id = "0";
   std::string cluster_name;
+  std::vector<std::string> join;  // addresses of brokers
   unsigned shards = 1;
 
   // [limits]

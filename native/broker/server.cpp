@@ -64,6 +64,9 @@ Status Server::start() {
     threads_.emplace_back([&shard = *shard] { shard.run(); });
   }
   if (common_.authenticator->required()) watch_files();
+  for (const std::string& broker : common_.options.join) {
+    common_.links->join(broker, true, [](const Status&) {});  // what comes of it is logged
+  }
   return Nothing{};
 }
 

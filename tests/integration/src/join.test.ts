@@ -160,6 +160,7 @@ describe("a broker that has joined another", () => {
     assert.deepEqual(await b.ask("clusterTopology"), { main: { a: other, b: own } });
     assert.deepEqual(await onB.timeout(30_000).emitWithAck("cluster"), [own, other]);
     assert.deepEqual(await a.ask("clusterAddresses"), [`http://localhost:${a.broker.port}`]);
+    assert.equal(await b.metric("conat_links_up"), 1);
     assert.equal(await b.metric("conat_link_up"), 1);
     assert.equal(await a.metric("conat_joined_by"), 1);
   });
@@ -195,7 +196,7 @@ describe("a broker that has joined another", () => {
     for (let round = 0; round < 2; round++) {
       await a.broker.end("SIGKILL");
       await until("nobody is counted any more", async () => (await count(onB, "early.x")) === 0);
-      assert.equal(await b.metric("conat_link_up"), 0);
+      assert.equal(await b.metric("conat_links_up"), 0);
       await a.broker.start();
       await a.signInAgain();
       onA.disconnect();
@@ -284,7 +285,7 @@ describe("join fails with a reason", () => {
       const failure = await failureOf(node.ask("join", other.address));
       assert.match(String(failure?.message), reason);
       assert.deepEqual(await node.ask("clusterAddresses"), [`http://localhost:${node.broker.port}`]);
-      assert.equal(await node.metric("conat_link_up"), 0);
+      assert.equal(await node.metric("conat_links_up"), 0);
       await other.stop?.();
     });
   }

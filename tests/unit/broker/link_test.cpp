@@ -131,7 +131,7 @@ TEST_CASE("the chunks of a message stay on one member over a link", "[link]") {
   auto& [a, b, joined] = pair;
   joined.start();
   std::vector<std::unique_ptr<TestClient>> members;
-  for (int i = 0; i < 6; ++i) members.push_back(connected(i < 4 ? a : b, i % 2));
+  for (int i = 0; i < 6; ++i) members.push_back(connected(i < 4 ? a : b, static_cast<ShardIndex>(i % 2)));
   for (const auto& member : members) member->emit("subscribe", subscription("big", "q"));
   joined.pump();
   std::vector<std::unique_ptr<TestClient>> publishers;
