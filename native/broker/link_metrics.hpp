@@ -1,19 +1,17 @@
-// What a link to a joined broker has counted. Thread safety: plain values.
+// What the links to joined brokers have counted, together. Thread safety: plain values.
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "conat/broker/link.hpp"
 
 namespace conat::server {
 
 struct LinkMetrics {
-  std::string address;
-  bool up = false;
-  std::uint64_t groups = 0;  // queue groups of that broker which are known
+  std::uint64_t up = 0;
+  std::uint64_t groups = 0;  // queue groups of those brokers which are known
   std::uint64_t unsent_bytes = 0;
-  LinkCounters counters;
+  LinkCounters counters;  // of links that have ended as well
 };
 
 }  // namespace conat::server

@@ -78,16 +78,18 @@ std::vector<JoinedBroker> Links::brokers() const {
   return brokers_;
 }
 
-void Links::collect_metrics(std::function<void(std::vector<LinkMetrics>)> done) {
+void Links::collect_metrics(std::function<void(const LinkMetrics&)> done) {
   if (!running_) return done({});  // nothing was ever joined
   run_here([this, done = std::move(done)] {
-    std::vector<LinkMetrics> metrics;
+    LinkMetrics metrics;
+    metrics.counters = ended_;
     for (const EntryPointer& entry : entries_) {
-      if (entry->leaving) continue;
-      metrics.push_back({entry->url, entry->link.up(), entry->link.groups(),
-                         entry->link.unsent_bytes(), entry->link.counters()});
+      metrics.up += entry->link.up() ? 1 : 0;
+      metrics.groups += entry->link.groups();
+      metrics.unsent_bytes += entry->link.unsent_bytes();
+      metrics.counters += entry->link.counters();
     }
-    done(std::move(metrics));
+    done(metrics);
   });
 }
 
@@ -311,6 +313,7 @@ void Links::on_gone(const EntryPointer& entry) {
   for (const auto& shard : common_.shards) {
     shard->post([&shard = *shard, link] { shard.remove_link(link); });
   }
+  ended_ += entry->link.counters();
   std::erase(entries_, entry);
   answer(entry->unjoins, Nothing{});
 }

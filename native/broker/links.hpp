@@ -51,7 +51,7 @@ class Links {
   void unjoin(std::string cluster, std::string id, Done done);
   // Those that have been linked with at some time, in the order in which they were joined.
   std::vector<JoinedBroker> brokers() const;
-  void collect_metrics(std::function<void(std::vector<LinkMetrics>)> done);
+  void collect_metrics(std::function<void(const LinkMetrics&)> done);
   // A shard has put something into the mailbox of a link, which was empty.
   void receive(ShardIndex link, ShardIndex from);
   // Closes all connections and opens no new ones.
@@ -91,6 +91,7 @@ class Links {
 
   std::vector<EntryPointer> entries_;  // in the order in which they were joined
   std::vector<PeerMessage> inbox_;
+  LinkCounters ended_;  // of those that are gone
   bool stopped_ = false;
 
   mutable std::mutex mutex_;

@@ -165,31 +165,22 @@ void add_auth_service(PrometheusText& out, const auth::HttpCallbackCounters& ser
   }
 }
 
-void add_links(PrometheusText& out, const std::vector<LinkMetrics>& links) {
-  std::uint64_t up = 0;
-  for (const LinkMetrics& link : links) up += link.up ? 1 : 0;
-  out.family("conat_links_up", gauge, "Brokers that were joined and are linked with now");
-  out.sample({}, up);
-  if (links.empty()) return;
-  const auto family = [&](const char* name, MetricType type, const char* help, auto&& value) {
+void add_links(PrometheusText& out, const LinkMetrics& links) {
+  const auto one = [&](const char* name, MetricType type, const char* help, std::uint64_t value) {
     out.family(name, type, help);
-    for (const LinkMetrics& link : links) out.sample({{"broker", link.address}}, value(link));
+    out.sample({}, value);
   };
-  using Link = LinkMetrics;
-  family("conat_link_up", gauge, "1 while there is a link to that broker",
-         [](const Link& l) { return std::uint64_t{l.up}; });
-  family("conat_link_losses_total", counter, "Times the link was lost",
-         [](const Link& l) { return l.counters.downs; });
-  family("conat_link_groups", gauge, "Queue groups of that broker which are known",
-         [](const Link& l) { return l.groups; });
-  family("conat_link_forwards_total", counter, "Publishes passed on to that broker",
-         [](const Link& l) { return l.counters.forwarded; });
-  family("conat_link_forwarded_bytes_total", counter, "Bytes of these",
-         [](const Link& l) { return l.counters.forwarded_bytes; });
-  family("conat_link_drops_total", counter, "Publishes for that broker that were dropped",
-         [](const Link& l) { return l.counters.dropped; });
-  family("conat_link_queue_bytes", gauge, "What waits for that broker",
-         [](const Link& l) { return l.unsent_bytes; });
+  const LinkCounters& counters = links.counters;
+  one("conat_links_up", gauge, "Joined brokers that are linked with now", links.up);
+  one("conat_link_losses_total", counter, "Times a link to a joined broker was lost",
+      counters.downs);
+  one("conat_link_groups", gauge, "Queue groups of joined brokers which are known", links.groups);
+  one("conat_link_forwards_total", counter, "Publishes passed on to joined brokers",
+      counters.forwarded);
+  one("conat_link_forwarded_bytes_total", counter, "Bytes of these", counters.forwarded_bytes);
+  one("conat_link_drops_total", counter, "Publishes for joined brokers that were dropped",
+      counters.dropped);
+  one("conat_link_queue_bytes", gauge, "What waits for joined brokers", links.unsent_bytes);
 }
 
 void add_persistence(PrometheusText& out, const PersistStatistics& persist) {

@@ -45,7 +45,7 @@ struct Metrics {
   Admission::Usage usage;
   auth::HttpCallbackCounters auth_service;  // zero when none is configured
   ProcessMetrics process;
-  std::vector<LinkMetrics> links;
+  LinkMetrics links;
   // With persistence.
   std::optional<PersistStatistics> persist;
   std::optional<storage::StorageStatistics> storage;

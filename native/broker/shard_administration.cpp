@@ -154,11 +154,10 @@ void Shard::collect_metrics(std::function<void(std::string)> done) {
         metrics.auth_service = common_.authenticator->service_counters();
         metrics.process = read_process_metrics();
         if (!common_.links) return done(format_metrics(metrics));
-        common_.links->collect_metrics(
-            [this, metrics, done](std::vector<LinkMetrics> links) mutable {
-              metrics.links = std::move(links);
-              post([metrics = std::move(metrics), done] { done(format_metrics(metrics)); });
-            });
+        common_.links->collect_metrics([this, metrics, done](const LinkMetrics& links) mutable {
+          metrics.links = links;
+          post([metrics = std::move(metrics), done] { done(format_metrics(metrics)); });
+        });
       });
 }
 

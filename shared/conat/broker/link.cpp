@@ -30,6 +30,15 @@ ShardIndex shard_of(peer::Sender sender) { return static_cast<ShardIndex>(sender
 
 }  // namespace
 
+LinkCounters& LinkCounters::operator+=(const LinkCounters& other) {
+  ups += other.ups;
+  downs += other.downs;
+  forwarded += other.forwarded;
+  forwarded_bytes += other.forwarded_bytes;
+  dropped += other.dropped;
+  return *this;
+}
+
 Link::Link(LinkOptions options, Random random)
     : options_(std::move(options)),
       random_(std::move(random)),

@@ -86,6 +86,8 @@ struct LinkCounters {
   // Publishes that were not passed on: the link was down, or the other broker does not take such
   // large messages, or MessagePack cannot hold them.
   std::uint64_t dropped = 0;
+
+  LinkCounters& operator+=(const LinkCounters& other);
 };
 
 class Link {

@@ -161,7 +161,8 @@ describe("a broker that has joined another", () => {
     assert.deepEqual(await onB.timeout(30_000).emitWithAck("cluster"), [own, other]);
     assert.deepEqual(await a.ask("clusterAddresses"), [`http://localhost:${a.broker.port}`]);
     assert.equal(await b.metric("conat_links_up"), 1);
-    assert.equal(await b.metric("conat_link_up"), 1);
+    assert.ok((await b.metric("conat_link_groups")) > 0 && (await b.metric("conat_link_forwards_total")) > 0);
+    assert.ok((await a.metric("conat_forwards_received_total")) > 0);
     assert.equal(await a.metric("conat_joined_by"), 1);
   });
 
@@ -253,6 +254,39 @@ describe("brokers that have joined each other", () => {
 
   it("store a stream in one place: one's own, or that of the first that was joined", async () => {
     for (const socket of sockets) assert.equal(await count(socket, "persist.hub.id"), 1);
+  });
+});
+
+describe("at the start", () => {
+  it("a broker joins by --join as soon as the other one answers, and is not waited for when it is frozen", async () => {
+    const a = await Node.start("a");
+    await a.broker.end();
+    const b = await Node.start("b", "--join", a.address);
+    await until("it has tried", () => b.broker.log.includes("cannot link with a broker"));
+    await a.broker.start();
+    await a.signInAgain();
+    await until("they are linked", async () => (await b.metric("conat_links_up")) === 1, 30_000);
+    const [onA, onB] = await Promise.all([a.client(), b.client()]);
+    const got = await subscribe(onA, "x");
+    assert.equal(await count(onB, "x"), 1);
+    await until("it arrives", () => got.length === 1);
+    b.broker.freeze();
+    await Promise.all(["y", "z"].map((subject) => subscribe(onA, subject)));
+    await subscribe(onA, "w");
+    b.broker.thaw();
+    await until("it has caught up", async () => (await count(onB, "w")) === 1);
+    onA.disconnect();
+    onB.disconnect();
+    await Promise.all([a.stop(), b.stop()]);
+  });
+
+  it("--join needs a system account, and addresses", async () => {
+    for (const [options, reason] of [
+      [["--join", "http://127.0.0.1:1"], /--join needs --system-password/],
+      [["--join", "http://127.0.0.1:1,ftp://x", "--system-password", password], /--join: 'ftp:\/\/x': /],
+    ] as const) {
+      await assert.rejects(Broker.start("--no-persist", ...options), reason);
+    }
   });
 });
 
