@@ -469,6 +469,7 @@ void Shard::mailbox_emptied(ShardIndex to) {
 
 void Shard::add_link(std::shared_ptr<LinkMail> mail) {
   if (outboxes_.size() <= mail->link) outboxes_.resize(mail->link + std::size_t{1});
+  broker_->add_link(mail->link);
   Outbox& outbox = outboxes_[mail->link];
   outbox.messages.clear();
   outbox.link = std::move(mail);

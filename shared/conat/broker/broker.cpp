@@ -77,6 +77,7 @@ void Broker::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
 void Broker::set_cluster_addresses(std::vector<std::string> addresses) {
   impl_->set_cluster_addresses(std::move(addresses));
 }
+void Broker::add_link(ShardIndex link) { impl_->add_link(link); }
 bool Broker::on_authenticated(TimeMs now, ConnectionId connection, Identity identity) {
   return impl_->on_authenticated(now, connection, std::move(identity));
 }

@@ -210,7 +210,10 @@ class Broker {
   void on_compressed(TimeMs now, ConnectionId connection, std::size_t bytes);
   // How large a message of the connection may be now; 0 when it has gone.
   std::size_t max_message_bytes(ConnectionId connection) const;
-  // `from`: a sibling, or a joined broker: those have the numbers from shard_count on.
+  // A broker is being joined: from now on it is one more peer, with that number, from shard_count
+  // on and below shard_count + max_links.
+  void add_link(ShardIndex link);
+  // `from`: a sibling, or a joined broker.
   void on_peer(TimeMs now, ShardIndex from, PeerMessage message);
   // What the event `cluster` answers from now on; this broker's own address is the first.
   void set_cluster_addresses(std::vector<std::string> addresses);

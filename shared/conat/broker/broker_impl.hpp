@@ -51,6 +51,9 @@ class Broker::Impl {
   std::vector<ConnectionDescription> describe_connections();
   std::size_t disconnect(TimeMs now, const std::vector<std::string>& sids);
   std::uint64_t queued_bytes();
+  void add_link(ShardIndex link) {
+    if (link >= forward_groups_.size()) forward_groups_.resize(link + std::size_t{1});
+  }
   void set_cluster_addresses(std::vector<std::string> addresses) {
     cluster_addresses_ = std::move(addresses);
   }

@@ -13,7 +13,7 @@ constexpr std::int64_t kAskAgainMs = 20;
 }  // namespace
 
 void Broker::Impl::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
-  if (from >= options_.shard_count + max_links || from == options_.shard) return;
+  if (from >= forward_groups_.size() || from == options_.shard) return;
   if (const auto* block = std::get_if<peer::ForwardBlock>(&message)) {
     peer::ForwardReader reader(*block);
     while (const peer::ForwardedPublish* forwarded = reader.next()) {
@@ -90,7 +90,6 @@ void Broker::Impl::finish_sync(Sync& sync) {
 }
 
 void Broker::Impl::on_interest_changed(ShardIndex from, const peer::InterestChanged& change) {
-  if (from >= forward_groups_.size()) forward_groups_.resize(from + 1u);
   // What joined brokers have is told to nobody: they tell it themselves.
   const bool told = !joined_by_.empty() && is_sibling(from);
   if (told) touch(interest_.find_group(change.pattern, change.queue));  // it may be gone then

@@ -6,7 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <initializer_list>
+#include <span>
 #include <string_view>
 #include <vector>
 

@@ -131,7 +131,8 @@ TEST_CASE("the chunks of a message stay on one member over a link", "[link]") {
   auto& [a, b, joined] = pair;
   joined.start();
   std::vector<std::unique_ptr<TestClient>> members;
-  for (int i = 0; i < 6; ++i) members.push_back(connected(i < 4 ? a : b, static_cast<ShardIndex>(i % 2)));
+  for (int i = 0; i < 6; ++i)
+    members.push_back(connected(i < 4 ? a : b, static_cast<ShardIndex>(i % 2)));
   for (const auto& member : members) member->emit("subscribe", subscription("big", "q"));
   joined.pump();
   std::vector<std::unique_ptr<TestClient>> publishers;
@@ -245,10 +246,10 @@ TEST_CASE("a link that is lost comes back, and what was for the old one is dropp
   CHECK(joined.downs == Texts{"lost"});
   CHECK(joined.link.counters().dropped == 1);
   CHECK(publisher->publish("x") == count(0));
-  joined.advance(30'000);
+  joined.advance(10'000);
   CHECK_FALSE(joined.link.up());
   joined.unreachable = false;
-  joined.advance(15'000);
+  joined.advance(12'000);
   REQUIRE(joined.link.up());
   CHECK(publisher->publish("x") == count(1));
   joined.pump();

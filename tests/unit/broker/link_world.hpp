@@ -14,7 +14,9 @@ class Joined {
  public:
   // `from` joins `to`, by a connection to that shard of it.
   Joined(World& from, World& to, LinkOptions options, ShardIndex shard = 0)
-      : from_(from), to_(to), shard_(shard), options_(options), link(options, from.random.fork()) {}
+      : from_(from), to_(to), shard_(shard), options_(options), link(options, from.random.fork()) {
+    for (const auto& broker : from.brokers) broker->add_link(options.index);
+  }
 
   void start() {
     link.start(from_.now);
