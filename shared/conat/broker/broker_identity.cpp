@@ -62,7 +62,7 @@ void Broker::Impl::withdraw(TimeMs now, ConnectionId id) {
   close_transport(id, *head, CloseReason::withdrawn, true);
   drop(now, id, *head);
   if (!overflowed_.empty()) settle(now);
-  if (!unsynced_acks_.empty()) flush_syncs();
+  if (!unsynced_acks_.empty()) flush_syncs(now);
 }
 
 bool Broker::Impl::sign_in(TimeMs now, ConnectionId id, ConnectionHead& head, Identity identity) {
