@@ -43,6 +43,7 @@ export { DKO, type DKOEvents, type DKOOptions, type FieldPath } from "./dko/inde
 export {
   DStream, dstream, type DStreamDeleteOptions, type DStreamEvents, type DStreamOptions, type DStreamPublishOptions,
 } from "./dstream/index.js";
+export { PubSub, type PubSubEvents, type PubSubOptions } from "./pubsub/pubsub.js";
 export { type Feed } from "./async_queue.js";
 export {
   assertHasWritePermission, setDefaultReconnectDelay, StreamClient, type CallTimeout, type DeleteChange,
