@@ -17,7 +17,7 @@ namespace {
 // How long a `subscribe` waits for brokers that are slow to confirm that they know of it.
 constexpr std::int64_t kBrokerPatienceMs = 1000;
 
-Value error_value(std::string text, int code) {
+Value link_refusal(std::string text, int code) {
   Value value;
   value.set("error", std::move(text));
   value.set("code", code);
@@ -39,16 +39,16 @@ Value Broker::Impl::begin_joined_by(ConnectionId id, ConnectionHead& head,
     ++counters_.permission_errors;
     std::string text = "permission denied joining from ";
     encode_json(connection.identity.user, text);
-    return error_value(std::move(text), 403);
+    return link_refusal(std::move(text), 403);
   }
   const Result<Value::Array> arguments = decode_arguments(packet);
   if (!arguments || arguments->size() != 1 || connection.joined_by) return malformed();
   const Value* version = arguments->front().find("version");
   if (version == nullptr) return malformed();
   if (version->integer_or(0) != link::version || head.encoding != PacketEncoding::msgpack) {
-    return error_value("Error: this broker speaks version " + std::to_string(link::version) +
-                           " of the protocol between brokers, in MessagePack",
-                       400);
+    return link_refusal("Error: this broker speaks version " + std::to_string(link::version) +
+                            " of the protocol between brokers, in MessagePack",
+                        400);
   }
   connection.joined_by = std::make_unique<JoinedBy>();
   connection.session.allow_larger_messages(link::spare_bytes);

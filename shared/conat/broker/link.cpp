@@ -9,24 +9,24 @@
 namespace conat {
 namespace {
 
-constexpr std::int64_t kFirstDelayMs = 250;
-constexpr std::int64_t kLongestDelayMs = 10'000;
+constexpr std::int64_t kFirstAttemptMs = 250;
+constexpr std::int64_t kLongestAttemptMs = 10'000;
 constexpr double kDelayRandomization = 0.3;
-constexpr std::uint64_t kHighWaterMaxBytes = 8u << 20;
+constexpr std::uint64_t kLinkHighWaterMaxBytes = 8u << 20;
 // A sender is asked to be held at most this often.
-constexpr std::int64_t kAskAgainMs = 20;
+constexpr std::int64_t kLinkAskAgainMs = 20;
 constexpr ReaderCongestion::Reader kOtherBroker = 1;
 constexpr std::uint64_t kLinkAckId = 1;
 constexpr std::string_view kDefaultCluster = "default";
 // Of the built-in persistence server's subjects (fabric/persist_host.hpp).
 constexpr std::string_view kStorageSubjects = "persist.";
 
-std::string text_of(const Value& map, std::string_view key) {
+std::string text_at(const Value& map, std::string_view key) {
   const Value* value = map.find(key);
   return value == nullptr ? std::string() : std::string(value->text_or({}));
 }
 
-ShardIndex shard_of(peer::Sender sender) { return static_cast<ShardIndex>(sender >> 48); }
+ShardIndex sender_shard(peer::Sender sender) { return static_cast<ShardIndex>(sender >> 48); }
 
 }  // namespace
 
@@ -42,8 +42,9 @@ LinkCounters& LinkCounters::operator+=(const LinkCounters& other) {
 Link::Link(LinkOptions options, Random random)
     : options_(std::move(options)),
       random_(std::move(random)),
-      backoff_(kFirstDelayMs, kLongestDelayMs, kDelayRandomization),
-      high_water_bytes_(std::min<std::uint64_t>(kHighWaterMaxBytes, options_.max_queue_bytes / 8)),
+      backoff_(kFirstAttemptMs, kLongestAttemptMs, kDelayRandomization),
+      high_water_bytes_(
+          std::min<std::uint64_t>(kLinkHighWaterMaxBytes, options_.max_queue_bytes / 8)),
       stale_until_(options_.shard_count, 0) {}
 
 bool Link::next(LinkEffect& effect) {
@@ -210,14 +211,14 @@ void Link::on_info(TimeMs now) {
   const Value& info = arguments->front();
   const Value* user = info.find("user");
   if (user != nullptr && user->find("error") != nullptr) {
-    return fail(now, "it refused the system account: " + text_of(*user, "error"));
+    return fail(now, "it refused the system account: " + text_at(*user, "error"));
   }
   if (user == nullptr || user->find("hub_id") == nullptr) {
     return fail(now, "it does not know the system account of this broker's --system-password");
   }
   if (packet.ack_id) send(encode_ack(PacketEncoding::msgpack, *packet.ack_id, {}));
-  broker_id_ = text_of(info, "id");
-  broker_cluster_ = text_of(info, "clusterName");
+  broker_id_ = text_at(info, "id");
+  broker_cluster_ = text_at(info, "clusterName");
   if (broker_cluster_.empty()) broker_cluster_ = kDefaultCluster;
   const Value* max_payload = info.find("max_payload");
   max_payload_bytes_ =
@@ -252,7 +253,7 @@ void Link::on_ack(TimeMs now) {
   if (!arguments || arguments->empty()) return fail(now, "it sent a malformed packet");
   const Value& answer = arguments->front();
   if (answer.find("error") != nullptr) {
-    return fail(now, "it refused the link: " + text_of(answer, "error"));
+    return fail(now, "it refused the link: " + text_at(answer, "error"));
   }
   phase_ = Phase::catching_up;
   due_at_ = now + options_.attempt_ms;
@@ -315,7 +316,7 @@ void Link::to_shards(const PeerMessage& message) {
 }
 
 void Link::to_shard_of(peer::Sender sender, PeerMessage message) {
-  const ShardIndex shard = shard_of(sender);
+  const ShardIndex shard = sender_shard(sender);
   if (shard >= options_.shard_count) return;
   effects_.push_back(link_effect::ToShard{shard, std::move(message)});
 }
@@ -365,7 +366,7 @@ void Link::forward(TimeMs now, const peer::ForwardedPublish& forwarded) {
 void Link::press_back(TimeMs now, peer::Sender sender) {
   if (!congestion_.hold(now, kOtherBroker, written_bytes_, sender, false)) return;
   const auto [asked, is_new] = asked_at_.try_emplace(sender, now);
-  if (!is_new && now - asked->second < kAskAgainMs) return;
+  if (!is_new && now - asked->second < kLinkAskAgainMs) return;
   asked->second = now;
   to_shard_of(sender, peer::HoldSender{sender, peer::HoldKind::fair});
 }
