@@ -43,6 +43,8 @@ export { DKO, type DKOEvents, type DKOOptions, type FieldPath } from "./dko/inde
 export {
   DStream, dstream, type DStreamDeleteOptions, type DStreamEvents, type DStreamOptions, type DStreamPublishOptions,
 } from "./dstream/index.js";
+export { inventory, Inventory, type InventoryEntry, type InventoryFilter, type InventoryScope } from "./inventory/inventory.js";
+export type { InventoryRecord, StoreType } from "./inventory/records.js";
 export { PubSub, type PubSubEvents, type PubSubOptions } from "./pubsub/pubsub.js";
 export { type Feed } from "./async_queue.js";
 export {

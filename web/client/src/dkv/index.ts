@@ -5,6 +5,7 @@ import type { Driver } from "../wasm/driver.js";
 import type { RecordReader } from "../wasm/records.js";
 import { DKV, type StoreOwner } from "./dkv.js";
 import { applyReconnectDelay, type StreamClient, type Streams } from "../stream/index.js";
+import type { InventoryKeeper } from "../inventory/keeper.js";
 import { streamOptionsOf } from "../sync/options.js";
 import { locationOf, type BuiltInMerge, type DKVOptions } from "./options.js";
 import { withProperties } from "./properties.js";
@@ -43,6 +44,7 @@ export class DkvStores implements StoreOwner {
     client: { readonly options: { readonly bigint?: boolean | undefined } },
     readonly driver: Driver,
     readonly streams: Streams,
+    readonly keeper: InventoryKeeper,
   ) {
     this.bigint = client.options.bigint ?? false;
   }
@@ -86,6 +88,7 @@ export class DkvStores implements StoreOwner {
       ),
     );
     this.#open.set(id, store);
+    this.keeper.opened(store, "kv", options, () => store.kv.inventory());
     return id;
   }
 
@@ -110,6 +113,8 @@ export class DkvStores implements StoreOwner {
   }
 
   closed(id: number): void {
+    const store = this.#open.get(id);
+    if (store !== undefined) this.keeper.closed(store);
     this.#open.delete(id);
   }
 

@@ -57,7 +57,7 @@ export class DStream<T = unknown> extends Emitter<DStreamEvents<T>> {
 
   #open(): Promise<void> {
     const { driver } = this.#stores;
-    this.#id = this.#stores.openDStream(this, this.opts);
+    this.#id = this.#stores.openDStream(this as DStream, this.opts);
     const id = this.#id;
     this.#stream = this.#stores.below(driver.fabric.dstreamBelow(id), this.opts);
     this.#view = new LogView<T>(driver, {

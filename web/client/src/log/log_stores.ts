@@ -1,8 +1,11 @@
 // The streams that one client holds whole: CoreStreams and DStreams, cached and reference counted.
 import { DataEncoding, encodeShared } from "../codec.js";
 import type { CoreStreamOptions } from "../core_stream/options.js";
+import type { DStream } from "../dstream/dstream.js";
+import type { DStreamOptions } from "../dstream/options.js";
 import { closed } from "../errors.js";
 import { applyReconnectDelay, stableKey, type Streams } from "../stream/index.js";
+import type { InventoryKeeper } from "../inventory/keeper.js";
 import type { StreamClient } from "../stream/stream.js";
 import { streamOptionsOf, type StoreOptions } from "../sync/options.js";
 import { wellFormed, type Driver } from "../wasm/driver.js";
@@ -32,6 +35,7 @@ export class LogStores {
     readonly driver: Driver,
     readonly streams: Streams,
     readonly bigint: boolean,
+    readonly keeper: InventoryKeeper,
   ) {}
 
   /** Gives the object for `key`, made and opened at the first time; `key` undefined: one of its own. */
@@ -89,7 +93,7 @@ export class LogStores {
     this.#core.delete(id);
   }
 
-  openDStream(store: LogStore, options: CoreStreamOptions): number {
+  openDStream(store: DStream, options: DStreamOptions): number {
     const { driver } = this;
     const [scope, path, service] = this.#where(options);
     const opening = this.#openingBytes(options);
@@ -97,10 +101,13 @@ export class LogStores {
     const autosave = !(options.noAutosave ?? false);
     const id = driver.check(driver.fabric.dstreamOpen(driver.now(), scope, path, service, opening.length, autosave));
     this.#dstreams.set(id, store);
+    this.keeper.opened(store, "stream", options, () => store.stream.inventory());
     return id;
   }
 
   closedDStream(id: number): void {
+    const store = this.#dstreams.get(id);
+    if (store !== undefined) this.keeper.closed(store);
     this.#dstreams.delete(id);
   }
 

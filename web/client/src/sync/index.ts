@@ -8,6 +8,7 @@ import { LogStores } from "../log/log_stores.js";
 import { locationOf } from "../dkv/options.js";
 import { DkvStores, type DKV, type DKVOptions } from "../dkv/index.js";
 import { closed } from "../errors.js";
+import { InventoryKeeper } from "../inventory/keeper.js";
 import type { Responder } from "../message.js";
 import { Streams, type StreamClient, type StreamOptions } from "../stream/index.js";
 import type { Driver } from "../wasm/driver.js";
@@ -44,16 +45,18 @@ export class SyncStores implements SyncNamespace {
   readonly #streams: Streams;
   readonly #asyncStores: AsyncStores;
   readonly logs: LogStores;
+  readonly #keeper: InventoryKeeper;
   readonly #client: StoresOwner;
   #closed = false;
 
   constructor(client: StoresClient, driver: Driver) {
     this.#client = client;
     this.#streams = new Streams(driver, client, client.options.bigint ?? false);
-    this.#dkvs = new DkvStores(client, driver, this.#streams);
+    this.#keeper = new InventoryKeeper({ akv: (options) => this.akv(options), stream: (options) => this.stream(options) });
+    this.#dkvs = new DkvStores(client, driver, this.#streams, this.#keeper);
     this.#dkos = new DkoStores(this.#dkvs);
     this.#asyncStores = new AsyncStores(this.#streams);
-    this.logs = new LogStores(driver, this.#streams, client.options.bigint ?? false);
+    this.logs = new LogStores(driver, this.#streams, client.options.bigint ?? false, this.#keeper);
   }
 
   /** Opens stores for objects that programs make themselves. */
@@ -110,6 +113,7 @@ export class SyncStores implements SyncNamespace {
 
   close(): void {
     this.#closed = true;
+    this.#keeper.close();
     this.#dkvs.close();
     this.#asyncStores.close();
     this.logs.close();
