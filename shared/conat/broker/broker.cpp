@@ -214,8 +214,9 @@ std::size_t Broker::Impl::max_message_bytes(ConnectionId id) {
 
 void Broker::Impl::take_off(TimeMs now, ConnectionId id, ConnectionHead& head, std::size_t bytes) {
   head.queued_bytes -= std::min<std::uint64_t>(bytes, head.queued_bytes);
-  // One that took a large message is to keep up again; one that was behind, to be well below.
-  const std::uint64_t low = head.behind ? low_water_bytes_ : keep_up_bytes_ / 2;
+  // One that took a large message is to have taken (nearly) all of it, so that it is not in memory
+  // any more when the next one is; one that was behind, to be well below.
+  const std::uint64_t low = head.behind ? low_water_bytes_ : keep_up_bytes_ / 32;
   if (head.congested && head.queued_bytes < low) {
     head.congested = false;
     head.stuck = false;

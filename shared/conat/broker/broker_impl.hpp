@@ -87,7 +87,8 @@ class Broker::Impl {
     bool fed_others = false;
     ConnectionId fullest = 0;
     std::uint64_t fullest_bytes = 0;
-    ConnectionId own_fullest = 0;  // among the broker's own clients
+    ConnectionId own_fullest = 0;       // among the broker's own clients
+    std::optional<ShardIndex> farther;  // where a taker elsewhere is: the last one
   };
   struct PendingAck {
     ConnectionId connection;
@@ -198,6 +199,9 @@ class Broker::Impl {
   void on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold);
   void press_back(const Delivery& delivery);
   void hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind kind);
+  bool is_large(const Delivery& delivery) const { return delivery.mark != high_water_bytes_; }
+  void await_sibling(TimeMs now, ConnectionId id, ConnectionHead& head, const Delivery& delivery);
+  void answer_sibling(const Delivery& delivery);
   void let_go(TimeMs now, const std::vector<peer::Sender>& senders);
   void stop_reading(ConnectionId id);
   void resume_reading(TimeMs now, ConnectionId id);

@@ -136,6 +136,26 @@ void Broker::Impl::hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind k
   effects_.to_peer(shard, peer::HoldSender{sender, kind});
 }
 
+// The only taker of a large message is on a sibling shard: what comes next is not read before that
+// shard has said whether the taker keeps up. (A hold that it asks for would come when more chunks
+// are on their way.)
+void Broker::Impl::await_sibling(TimeMs now, ConnectionId id, ConnectionHead& head,
+                                 const Delivery& delivery) {
+  if (delivery.takers != 1 || !is_sibling(*delivery.farther)) return;
+  if (!std::exchange(head.known_sender, true)) {
+    holds_.published(id, delivery.tail_bytes, delivery.fed_others);
+  }
+  head.known_to_peers = true;
+  if (holds_.hold(now, id, *delivery.farther, peer::HoldKind::fair)) stop_reading(id);
+}
+
+// Says that the taker of a large message keeps up; else the sender is let go when it has caught up.
+void Broker::Impl::answer_sibling(const Delivery& delivery) {
+  const peer::Sender sender = delivery.sender;
+  if (ConnectionTable::is_link_sender(sender) || congestion_.holds(sender)) return;
+  effects_.to_peer(connections_.shard_of(sender), peer::ReleaseSender{sender});
+}
+
 void Broker::Impl::on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& hold) {
   if (link_senders_.count(hold.sender) > 0) {
     return tell_link_sender(hold.sender, link::event::hold, hold.kind);

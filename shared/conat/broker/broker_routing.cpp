@@ -47,6 +47,7 @@ void Broker::Impl::on_publish(TimeMs now, ConnectionId id, ConnectionHead& head,
   judge(delivery);
   if (packet.ack_id) send(id, head, frame_count_ack(head.encoding, *packet.ack_id, count));
   if (head.known_sender) holds_.published(id, delivery.tail_bytes, delivery.fed_others);
+  if (delivery.farther && is_large(delivery)) await_sibling(now, id, head, delivery);
   if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(delivery);
 }
 
@@ -64,6 +65,7 @@ std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern*
         const GroupChoice choice = choose(delivery, *place.group, Reach::all);
         if (choice.remote != nullptr) {
           forward_groups_[choice.remote->shard].push_back(choice.remote->group);
+          delivery.farther = choice.remote->shard;
           forwarded = true;
           ++delivery.takers;
           ++taken;
@@ -147,7 +149,7 @@ std::uint64_t Broker::Impl::mark_for(std::size_t tail_bytes) const {
 // The only taker of a large message sets the pace of the next one, however well it keeps up: that
 // delays nobody else, and what the broker holds of a transfer stays at a chunk or two.
 void Broker::Impl::judge(Delivery& delivery) const {
-  if (delivery.mark != high_water_bytes_ && delivery.takers == 1 && delivery.fullest != 0) {
+  if (is_large(delivery) && delivery.takers == 1 && delivery.fullest != 0) {
     delivery.fed_others = false;
   }
 }
@@ -271,6 +273,7 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
     if (sender != remote_senders_.end()) sender->second.fed_others = true;
   }
   if (delivery.fullest != 0 || delivery.own_fullest != 0) press_back(delivery);
+  if (is_large(delivery) && reach == Reach::shard) answer_sibling(delivery);
 }
 
 }  // namespace conat

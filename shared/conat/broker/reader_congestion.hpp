@@ -47,6 +47,8 @@ class ReaderCongestion {
   Checked check(TimeMs now, const std::function<std::uint64_t(Reader)>& written_of);
   void forget_sender(Sender sender);
 
+  // Whether some reader holds it.
+  bool holds(Sender sender) const { return holders_.count(sender) > 0; }
   bool is_congested(Reader reader) const { return readers_.count(reader) > 0; }
   // Never late; early when what was due has been settled otherwise.
   std::optional<TimeMs> deadline() const { return check_at_; }

@@ -43,10 +43,9 @@ bool SenderHolds::release(TimeMs now, Sender sender, std::uint32_t holder) {
 }
 
 void SenderHolds::published(Sender sender, std::size_t bytes, bool fed_others) {
-  const auto place = senders_.find(sender);
-  if (place == senders_.end()) return;
-  place->second.published_bytes += bytes;
-  place->second.fed_others |= fed_others;
+  State& state = senders_[sender];
+  state.published_bytes += bytes;
+  state.fed_others |= fed_others;
 }
 
 std::vector<SenderHolds::Sender> SenderHolds::take_due(TimeMs now) {

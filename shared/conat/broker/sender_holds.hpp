@@ -37,7 +37,8 @@ class SenderHolds {
   bool hold(TimeMs now, Sender sender, std::uint32_t holder, peer::HoldKind kind);
   // Returns true when reading is to go on now.
   bool release(TimeMs now, Sender sender, std::uint32_t holder);
-  // A sender that was held before published so much; `fed_others`: to a reader that keeps up, too.
+  // A sender that is known here (from its first hold on) published so much; `fed_others`: to a
+  // reader that keeps up, too.
   void published(Sender sender, std::size_t bytes, bool fed_others);
   void forget(Sender sender) { senders_.erase(sender); }
   // Those whose brief hold is over: reading is to go on.

@@ -19,6 +19,8 @@ constexpr std::uint8_t kLength64 = 127;
 constexpr std::size_t kMaxReasonBytes = 123;
 // A buffer of at most this many bytes is kept for the next message that comes in pieces.
 constexpr std::size_t kKeptBytes = 1024;
+// Between messages that come close on each other: allocating anew costs little beyond that.
+constexpr std::size_t kReusedBytes = 1'000'000;
 
 using Key = std::array<std::uint8_t, 4>;
 
@@ -66,6 +68,8 @@ WebSocketReader::Step WebSocketReader::next() {
   if (assembled_out_) {
     assembled_out_ = false;
     assembled_.clear();
+    // What a large message took is not kept while the next one is on its way: it may be long.
+    if (assembled_.capacity() > kReusedBytes) Bytes().swap(assembled_);
   }
   if (failed_) return Step::error;
   if (closed_) return wait();
