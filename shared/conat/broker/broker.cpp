@@ -216,7 +216,7 @@ void Broker::Impl::take_off(TimeMs now, ConnectionId id, ConnectionHead& head, s
   head.queued_bytes -= std::min<std::uint64_t>(bytes, head.queued_bytes);
   // One that took a large message is to have taken (nearly) all of it, so that it is not in memory
   // any more when the next one is; one that was behind, to be well below.
-  const std::uint64_t low = head.behind ? low_water_bytes_ : keep_up_bytes_ / 32;
+  const std::uint64_t low = head.behind ? low_water_bytes_ : keep_up_bytes_ / 512;
   if (head.congested && head.queued_bytes < low) {
     head.congested = false;
     head.stuck = false;

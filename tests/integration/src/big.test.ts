@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { binary, Broker } from "./broker.js";
-import { peerKinds, type Peer } from "./wire/peers.js";
+import { peerKinds, type Peer, type PeerKind } from "./wire/peers.js";
 
 const MB = 1_000_000;
 
@@ -71,5 +71,92 @@ describe("big messages", () => {
     assert.equal(await conat.publish("big.native", { raw }), 1);
     const printed = (await reader.output).toString();
     assert.equal(printed.split(text).length, 3, "twice, whole");
+  });
+});
+
+describe("very big messages", () => {
+  const maxPayload = 8_000_000; // the default
+  let broker: Broker;
+  const opened: Peer[] = [];
+  before(async () => {
+    broker = await Broker.start("--shards", "2", "--ping-timeout", "120000", "--no-persist");
+  });
+  after(async () => {
+    for (const peer of opened) peer.close();
+    await broker.stop();
+  });
+  const open = async (kinds: readonly PeerKind[]): Promise<Peer[]> => {
+    const peers = await Promise.all(kinds.map((kind) => kind.open(broker.address)));
+    opened.push(...peers);
+    return peers;
+  };
+
+  /** What the broker's memory grew by at most, bytes, while it worked. */
+  async function growth(work: () => Promise<void>): Promise<number> {
+    const before = broker.rss();
+    let peak = before;
+    const timer = setInterval(() => (peak = Math.max(peak, broker.rss())), 5);
+    await work();
+    clearInterval(timer);
+    return (Math.max(peak, broker.rss()) - before) * 1024;
+  }
+
+  it("200 MB pass whole between kinds of clients, in less than three payloads of memory", { timeout: 300_000 }, async () => {
+    const { raw, text } = bigText(200 * MB);
+    const isMsgpack = ({ name }: { name: string }): boolean => /messagepack|msgpack/i.test(name);
+    const [socketIo, conat, other] = await open([
+      peerKinds.find((kind) => !kind.own && isMsgpack(kind))!,
+      peerKinds.find((kind) => kind.own && isMsgpack(kind))!,
+      peerKinds.find((kind) => !isMsgpack(kind))!,
+    ]);
+    // From one packet encoding into the other takes a copy more.
+    for (const [from, to, payloads] of [[socketIo!, conat!, 3], [conat!, socketIo!, 3], [other!, conat!, 4]] as const) {
+      const inbox = await to.subscribe("very.big");
+      const grown = await growth(async () => {
+        assert.equal(await from.publish("very.big", { raw }), 1);
+        assert.ok(raw.equals((await inbox.next()).raw), `from ${from.name} to ${to.name}`);
+      });
+      assert.ok(grown < payloads * maxPayload, `from ${from.name} to ${to.name}: ${grown} bytes`);
+      await to.unsubscribe("very.big");
+    }
+    const inbox = await socketIo!.subscribe("very.big");
+    const writer = native(broker, "pub", "very.big", "-");
+    writer.child.stdin!.end(text);
+    await writer.output;
+    assert.ok(raw.equals((await inbox.next()).raw), "from the native client");
+  });
+
+  it("20 MB and 200 MB to a queue group of five, under load: each exactly once and whole", { timeout: 300_000 }, async () => {
+    const members = await open(peerKinds.slice(0, 5));
+    const inboxes = await Promise.all(members.map((member) => member.subscribe("work", "group")));
+    const senders = await open(peerKinds.slice(0, 2));
+    const [chatter, listener] = await open(peerKinds.slice(0, 2));
+    const heard = await listener!.subscribe("chatter");
+    let working = true;
+    const load = (async () => {
+      let sent = 0;
+      for (; working; sent++) assert.equal(await chatter!.publish("chatter", { raw: Buffer.from([sent & 127]) }), 1);
+      return sent;
+    })();
+
+    const { raw } = bigText(200 * MB);
+    const parts = Array.from({ length: 5 }, (_, i) => raw.subarray(i * 20 * MB, (i + 1) * 20 * MB));
+    const grown = await growth(async () => {
+      await Promise.all([
+        (async () => {
+          for (const [n, part] of parts.entries()) assert.equal(await senders[0]!.publish("work", { raw: part, headers: { n } }), 1);
+        })(),
+        senders[1]!.publish("work", { raw, headers: { n: 5 } }).then((count) => assert.equal(count, 1)),
+      ]);
+      for (const member of members) await member.interest("work", 0); // behind everything that was sent to it
+    });
+    working = false;
+    const sent = await load;
+    for (let i = 0; i < sent; i++) assert.equal((await heard.next()).raw[0], i & 127, "the load, in order");
+    const taken = inboxes.flatMap((inbox) => inbox.rest());
+    const byNumber = new Map(taken.map((message) => [(message.headers as { n: number }).n, message]));
+    assert.equal(taken.length, 6);
+    for (const [n, whole] of [...parts, raw].entries()) assert.ok(whole.equals(byNumber.get(n)!.raw), `message ${n}`);
+    assert.ok(grown < 2 * 3 * maxPayload, `two transfers at once: ${grown} bytes`);
   });
 });

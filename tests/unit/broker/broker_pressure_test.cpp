@@ -131,7 +131,7 @@ TEST_CASE("the only reader of a sender is waited for as long as it takes somethi
 TEST_CASE("the only reader of large messages gets one at a time", "[broker][pressure][shards]") {
   const ShardIndex shards = GENERATE(ShardIndex{1}, ShardIndex{2});
   constexpr std::size_t kLarge = kHigh * 9 / 10;
-  constexpr std::size_t kRest = kHigh / 512;
+  constexpr std::size_t kRest = kHigh / 8192;
   Scene scene(shards);
   scene.payload = Bytes(kLarge, 7);
   const auto reader = scene.reader("a", shards - 1);
