@@ -14,7 +14,7 @@ install(TARGETS conatd conat RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 # The client, and the libraries that it stands on.
 set(layers base subject wire session client stream socket sync fabric)
-set(libraries conat_native_client conat_asio conat_asio_ssl)
+set(libraries conat_native_client conat_transport conat_asio conat_asio_ssl)
 foreach(layer ${layers})
   list(APPEND libraries conat_${layer})
   set_target_properties(conat_${layer} PROPERTIES EXPORT_NAME core_${layer})
@@ -22,6 +22,7 @@ foreach(layer ${layers})
           FILES_MATCHING PATTERN "*.hpp" PATTERN "*.def")
 endforeach()
 set_target_properties(conat_native_client PROPERTIES EXPORT_NAME client)
+set_target_properties(conat_transport PROPERTIES EXPORT_NAME transport)
 set_target_properties(conat_asio PROPERTIES EXPORT_NAME asio)
 set_target_properties(conat_asio_ssl PROPERTIES EXPORT_NAME asio_ssl)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/native/client DESTINATION ${headers}

@@ -163,7 +163,8 @@ TEST_CASE("the chunks of a message stay on one member over a link", "[link]") {
 
 TEST_CASE("brokers that join each other make no loop", "[link]") {
   Pair pair;
-  auto& [a, b, joined] = pair;
+  auto& [a, b, there] = pair;
+  Joined& joined = there;
   Joined back(a, b, link_options("a", 3));
   const auto pump_both = [&] {
     for (int i = 0; i < 4; ++i) {

@@ -8,7 +8,7 @@
 namespace conat {
 namespace {
 
-StreamMessage message_of(StreamSequence seq, std::optional<std::string> key = std::nullopt) {
+StreamMessage logged(StreamSequence seq, std::optional<std::string> key = std::nullopt) {
   StreamMessage message;
   message.seq = seq;
   message.time = 1000 + seq;
@@ -25,11 +25,11 @@ void insert(MessageLog& log, const std::vector<StreamMessage>& messages) {
 
 TEST_CASE("a log gives back what was appended, by index and by number") {
   MessageLog log;
-  StreamMessage keyed = message_of(3, "");
+  StreamMessage keyed = logged(3, "");
   keyed.headers.set("h", Value(1));
   keyed.encoding = PayloadEncoding::json;
   log.append(keyed);
-  log.append(message_of(8));
+  log.append(logged(8));
   REQUIRE(log.size() == 2);
   const MessageLog::Entry first = log.at(0);
   CHECK(first.seq == 3);
@@ -49,10 +49,10 @@ TEST_CASE("a log gives back what was appended, by index and by number") {
 
 TEST_CASE("a log takes numbers that start again") {
   MessageLog log;
-  for (StreamSequence seq = 1; seq <= 5; ++seq) log.append(message_of(seq));
+  for (StreamSequence seq = 1; seq <= 5; ++seq) log.append(logged(seq));
   for (StreamSequence seq = 1; seq <= 5; ++seq) CHECK(log.erase(seq));
   CHECK(log.size() == 0);
-  log.append(message_of(2));
+  log.append(logged(2));
   CHECK(log.at(0).seq == 2);
   CHECK(log.index_of(2) == 0);
   CHECK(log.index_of(5) == MessageLog::none);
@@ -68,7 +68,7 @@ TEST_CASE("a log agrees with a map through random histories") {
       const std::uint32_t what = dice.below(100);
       if (what < 45 || model.empty()) {
         last += 1 + dice.below(3);
-        log.append(message_of(last));
+        log.append(logged(last));
         model.emplace(last, static_cast<std::size_t>(last % 7));
       } else if (what < 90) {
         // The oldest, as limits do, or any.
@@ -80,7 +80,7 @@ TEST_CASE("a log agrees with a map through random histories") {
       } else if (what < 92) {
         std::vector<StreamMessage> older;
         for (StreamSequence seq = 1; seq < last && older.size() < 5; seq += 1 + dice.below(200)) {
-          if (model.count(seq) == 0) older.push_back(message_of(seq));
+          if (model.count(seq) == 0) older.push_back(logged(seq));
         }
         insert(log, older);
         for (const StreamMessage& message : older) {
