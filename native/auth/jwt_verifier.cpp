@@ -163,7 +163,7 @@ Outcome JwtVerifier::verify(std::string_view token, UnixMs now) const {
   const Value claims = read_object(parts->payload);
   if (claims.is_null()) return refused("malformed token claims");
   Outcome outcome = read_claims(claims, now);
-  if (outcome) outcome->grant = Grant{Grant::Kind::key, {}, *signer};
+  if (outcome) outcome->grant = Grant{Grant::Kind::key, {}, {}, *signer};
   return outcome;
 }
 

@@ -23,8 +23,9 @@ struct Grant {
     key,   // a key for tokens
   };
   Kind kind = Kind::user;
-  std::string name;  // of the user
-  Digest basis{};    // of what must still be there
+  std::string name;   // of the user
+  Digest identity{};  // of the user
+  Digest basis{};     // of the token, the password's hash, the key: what must still be there
 };
 
 struct Authenticated {

@@ -54,14 +54,16 @@ std::string_view take_line(std::string_view& text) {
   return trimmed(line);
 }
 
-Digest basis_of(const User& user, ByteView secret) {
+Digest digest_of(const Authenticated& identity) {
   Value::Array projects;
-  for (const std::string& project : user.identity.rights.projects) projects.emplace_back(project);
-  const Value identity(Value::Array{user.identity.user, Value(user.identity.rights.is_admin),
-                                    Value(std::move(projects))});
-  Bytes text = to_bytes(encode_json(identity));
-  append(text, secret);
-  return sha256(text);
+  for (const std::string& project : identity.rights.projects) projects.emplace_back(project);
+  const Value all(
+      Value::Array{identity.user, Value(identity.rights.is_admin), Value(std::move(projects))});
+  return sha256(as_bytes(encode_json(all)));
+}
+
+Grant grant_of(const User& user, const Digest& basis) {
+  return {Grant::Kind::user, user.name, user.identity_digest, basis};
 }
 
 std::size_t cost_in_bytes(const ScryptCost& cost) {
@@ -101,6 +103,7 @@ Result<User> parse_user(const Value& object) {
 
 Status Users::add(User added) {
   auto user = std::make_unique<User>(std::move(added));
+  user->identity_digest = digest_of(user->identity);
   if (by_name_.count(user->name) != 0) return invalid("two users with the name " + user->name);
   for (const Digest& token : user->tokens) {
     const auto known = by_token_.find(token);
@@ -146,20 +149,19 @@ Result<Users> Users::load(const std::filesystem::path& path) {
   return users;
 }
 
-Grant Users::grant_of_token(const User& user, const Digest& token) {
-  return {Grant::Kind::user, user.name, basis_of(user, token)};
-}
+Grant Users::grant_of_token(const User& user, const Digest& token) { return grant_of(user, token); }
 
 Grant Users::grant_of_password(const User& user) {
-  return {Grant::Kind::user, user.name, basis_of(user, as_bytes(user.password->text()))};
+  return grant_of(user, sha256(as_bytes(user.password->text())));
 }
 
 bool Users::holds(const Grant& grant) const {
   const User* user = with_name(grant.name);
-  if (user == nullptr) return false;
-  if (user->password && grant_of_password(*user).basis == grant.basis) return true;
-  return std::any_of(user->tokens.begin(), user->tokens.end(),
-                     [&](const Digest& token) { return basis_of(*user, token) == grant.basis; });
+  if (user == nullptr || user->identity_digest != grant.identity) return false;
+  if (std::find(user->tokens.begin(), user->tokens.end(), grant.basis) != user->tokens.end()) {
+    return true;
+  }
+  return user->password && grant_of_password(*user).basis == grant.basis;
 }
 
 const User* Users::with_token(std::string_view token) const {

@@ -32,6 +32,7 @@ struct User {
   Authenticated identity;  // without an expiry
   std::optional<PasswordHash> password;
   std::vector<Digest> tokens;
+  Digest identity_digest{};  // of `identity`; Users::add computes it
 };
 
 inline constexpr std::size_t max_users_file_bytes = 64u << 20;
