@@ -8,7 +8,6 @@
 namespace conat {
 namespace {
 
-constexpr std::uint64_t kHighWaterMaxBytes = 8u << 20;
 // A reader that was behind is not one that keeps up for so long, however quickly it caught up: or
 // the only reader of a sender would pass for two.
 constexpr std::int64_t kBehindMs = 5000;
@@ -99,7 +98,7 @@ Broker::Impl::Impl(BrokerOptions options, Random random)
     : options_(std::move(options)),
       session_options_(session_options(options_)),
       random_(std::move(random)),
-      high_water_bytes_(std::min<std::uint64_t>(kHighWaterMaxBytes, options_.max_queue_bytes / 8)),
+      high_water_bytes_(ReaderCongestion::high_water_bytes(options_.max_queue_bytes)),
       low_water_bytes_(high_water_bytes_ / 2),
       keep_up_bytes_(high_water_bytes_ / 16),
       connections_(options_.shard),

@@ -16,15 +16,6 @@ constexpr std::int64_t kExpiryDelayMs = 1500;
 // What a request may hold beyond the subscriptions that its connection may have.
 constexpr std::size_t kSpareRequests = 1000;
 
-Value error_value(std::string text, int code = 0) {
-  Value value;
-  value.set("error", std::move(text));
-  if (code != 0) value.set("code", code);
-  return value;
-}
-
-Value error_value(const Error& error) { return error_value(error.text, error.code.number); }
-
 Value status_value(const char* status) {
   Value value;
   value.set("status", status);
@@ -58,6 +49,17 @@ SharedBytes frame_ack(const ConnectionHead& head, std::uint64_t ack_id, Value va
 }
 
 }  // namespace
+
+Value Broker::Impl::error_value(std::string text, int code) {
+  Value value;
+  value.set("error", std::move(text));
+  if (code != 0) value.set("code", code);
+  return value;
+}
+
+Value Broker::Impl::error_value(const Error& error) {
+  return error_value(error.text, error.code.number);
+}
 
 void Broker::Impl::on_event(TimeMs now, ConnectionId id, ConnectionHead& head) {
   const PacketView& packet = head.connection->session.packet();

@@ -161,6 +161,9 @@ class Broker::Impl {
                          RequestHandler handle);
   std::size_t subscription_limit(const Connection& connection) const;
   void remove_subscription(ConnectionId id, InterestGroup& group);
+  // What refuses a request: {error, code?}.
+  static Value error_value(std::string text, int code = 0);
+  static Value error_value(const Error& error);
   Value malformed();
   Value refuse(ConnectionId id, ConnectionHead& head, bool publishing, std::string_view subject);
   void acknowledge(ConnectionId id, ConnectionHead& head, const PacketView& packet, Value value);
@@ -183,6 +186,7 @@ class Broker::Impl {
   GroupChoice choose(Delivery& delivery, const InterestGroup& group, Reach reach);
   GroupChoice choose_at_random(const InterestGroup& group, ConnectionId excluded, Reach reach);
   GroupChoice choose_for_chunk(Delivery& delivery, const InterestGroup& group, Reach reach);
+  void pass_on(Delivery& delivery, const InterestGroup::Remote& taker);
   void forward(const Delivery& delivery);
 
   // ---- broker_peers.cpp ----
@@ -226,6 +230,7 @@ class Broker::Impl {
   void check_barriers(TimeMs now);
   void pass_barrier(const Barrier& barrier);
   peer::Sender link_sender(ConnectionId id, JoinedBy& joined_by, peer::Sender there);
+  void forget_link_sender(peer::Sender sender);
   void tell_link_sender(peer::Sender sender, std::string_view event,
                         std::optional<peer::HoldKind> kind);
 

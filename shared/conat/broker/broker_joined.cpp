@@ -17,13 +17,6 @@ namespace {
 // How long a `subscribe` waits for brokers that are slow to confirm that they know of it.
 constexpr std::int64_t kBrokerPatienceMs = 1000;
 
-Value link_refusal(std::string text, int code) {
-  Value value;
-  value.set("error", std::move(text));
-  value.set("code", code);
-  return value;
-}
-
 }  // namespace
 
 // ---- begin and end ----
@@ -39,16 +32,16 @@ Value Broker::Impl::begin_joined_by(ConnectionId id, ConnectionHead& head,
     ++counters_.permission_errors;
     std::string text = "permission denied joining from ";
     encode_json(connection.identity.user, text);
-    return link_refusal(std::move(text), 403);
+    return error_value(std::move(text), 403);
   }
   const Result<Value::Array> arguments = decode_arguments(packet);
   if (!arguments || arguments->size() != 1 || connection.joined_by) return malformed();
   const Value* version = arguments->front().find("version");
   if (version == nullptr) return malformed();
   if (version->integer_or(0) != link::version || head.encoding != PacketEncoding::msgpack) {
-    return link_refusal("Error: this broker speaks version " + std::to_string(link::version) +
-                            " of the protocol between brokers, in MessagePack",
-                        400);
+    return error_value("Error: this broker speaks version " + std::to_string(link::version) +
+                           " of the protocol between brokers, in MessagePack",
+                       400);
   }
   connection.joined_by = std::make_unique<JoinedBy>();
   connection.session.allow_larger_messages(link::spare_bytes);
@@ -68,11 +61,7 @@ Value Broker::Impl::begin_joined_by(ConnectionId id, ConnectionHead& head,
 // It has gone, or has ended its session.
 void Broker::Impl::end_joined_by(TimeMs now, ConnectionId id, Connection& connection) {
   const std::unique_ptr<JoinedBy> ended = std::exchange(connection.joined_by, nullptr);
-  for (const auto& [there, here] : ended->senders) {
-    on_sender_closed(here);
-    to_siblings(peer::SenderClosed{here});
-    link_senders_.erase(here);
-  }
+  for (const auto& [there, here] : ended->senders) forget_link_sender(here);
   std::erase(joined_by_, id);
   --counters_.joined_by;
   check_barriers(now);
@@ -189,9 +178,7 @@ bool Broker::Impl::on_joined_by_event(TimeMs now, ConnectionId id, ConnectionHea
     }
     const auto sender = joined_by.senders.find(number);
     if (sender == joined_by.senders.end()) return true;
-    on_sender_closed(sender->second);
-    to_siblings(peer::SenderClosed{sender->second});
-    link_senders_.erase(sender->second);
+    forget_link_sender(sender->second);
     joined_by.senders.erase(sender);
   } else {
     return false;
@@ -206,6 +193,12 @@ peer::Sender Broker::Impl::link_sender(ConnectionId id, JoinedBy& joined_by, pee
     link_senders_[here] = {id, there};
   }
   return here;
+}
+
+void Broker::Impl::forget_link_sender(peer::Sender sender) {
+  on_sender_closed(sender);
+  to_siblings(peer::SenderClosed{sender});
+  link_senders_.erase(sender);
 }
 
 // Passes on that a sender is to be held up, or let go.

@@ -5,12 +5,6 @@
 #include "conat/broker/link_codec.hpp"
 
 namespace conat {
-namespace {
-
-// A sibling's sender is asked to be held at most this often.
-constexpr std::int64_t kAskAgainMs = 20;
-
-}  // namespace
 
 void Broker::Impl::on_peer(TimeMs now, ShardIndex from, PeerMessage message) {
   if (from >= forward_groups_.size() || from == options_.shard) return;
@@ -129,7 +123,7 @@ void Broker::Impl::hold_sender(TimeMs now, peer::Sender sender, peer::HoldKind k
     return;
   }
   RemoteSender& remote = remote_senders_[sender];
-  if (remote.asked_at && now - *remote.asked_at < kAskAgainMs) return;
+  if (remote.asked_at && now - *remote.asked_at < ReaderCongestion::ask_again_ms) return;
   remote.asked_at = now;
   if (kind == peer::HoldKind::fair && remote.fed_others) kind = peer::HoldKind::brief;
   if (shard == options_.shard) return tell_link_sender(sender, link::event::hold, kind);
@@ -174,16 +168,17 @@ void Broker::Impl::on_hold(TimeMs now, ShardIndex from, const peer::HoldSender& 
 void Broker::Impl::let_go(TimeMs now, const std::vector<peer::Sender>& senders) {
   for (const peer::Sender sender : senders) {
     const ShardIndex shard = connections_.shard_of(sender);
-    if (shard != options_.shard) {
-      const auto remote = remote_senders_.find(sender);
-      if (remote != remote_senders_.end()) remote->second = {};
-      effects_.to_peer(shard, peer::ReleaseSender{sender});
-    } else if (ConnectionTable::is_link_sender(sender)) {
-      const auto remote = remote_senders_.find(sender);
-      if (remote != remote_senders_.end()) remote->second = {};
+    const bool over_link = ConnectionTable::is_link_sender(sender);
+    if (shard == options_.shard && !over_link) {
+      if (holds_.release(now, sender, SenderHolds::this_shard)) resume_reading(now, sender);
+      continue;
+    }
+    const auto remote = remote_senders_.find(sender);
+    if (remote != remote_senders_.end()) remote->second = {};
+    if (shard == options_.shard) {
       tell_link_sender(sender, link::event::release, std::nullopt);
-    } else if (holds_.release(now, sender, SenderHolds::this_shard)) {
-      resume_reading(now, sender);
+    } else {
+      effects_.to_peer(shard, peer::ReleaseSender{sender});
     }
   }
 }

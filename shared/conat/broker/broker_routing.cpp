@@ -54,7 +54,6 @@ void Broker::Impl::on_publish(TimeMs now, ConnectionId id, ConnectionHead& head,
 std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern* const> patterns) {
   prepare_chunks(delivery);
   std::uint64_t count = 0;
-  bool forwarded = false;
   for (const InterestPattern* pattern : patterns) {
     set_pattern(delivery, *pattern);
     std::uint64_t taken = 0;
@@ -64,10 +63,7 @@ std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern*
       if (member == 0 || delivery.chunked) {
         const GroupChoice choice = choose(delivery, *place.group, Reach::all);
         if (choice.remote != nullptr) {
-          forward_groups_[choice.remote->shard].push_back(choice.remote->group);
-          delivery.farther = choice.remote->shard;
-          forwarded = true;
-          ++delivery.takers;
+          pass_on(delivery, *choice.remote);
           ++taken;
           continue;
         }
@@ -78,7 +74,7 @@ std::uint64_t Broker::Impl::route(Delivery& delivery, std::span<InterestPattern*
     }
     if (!pattern->is_tap) count += taken;
   }
-  if (forwarded) {
+  if (delivery.farther) {
     forward(delivery);
     // Siblings remember the senders of chunks, joined brokers all.
     if (delivery.chunked || forward_groups_.size() > options_.shard_count) {
@@ -225,6 +221,13 @@ GroupChoice Broker::Impl::choose_for_chunk(Delivery& delivery, const InterestGro
 
 // ---- takers on sibling shards and joined brokers ----
 
+// To be forwarded, once all takers are known.
+void Broker::Impl::pass_on(Delivery& delivery, const InterestGroup::Remote& taker) {
+  forward_groups_[taker.shard].push_back(taker.group);
+  delivery.farther = taker.shard;
+  ++delivery.takers;
+}
+
 void Broker::Impl::forward(const Delivery& delivery) {
   peer::ForwardedPublish forwarded{{delivery.subject, *delivery.tail}, {}, delivery.sender};
   peer::ForwardBlock::SharedBody body;
@@ -248,7 +251,6 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
   for (const ByteView attachment : tail.attachments) delivery.tail_bytes += attachment.size();
   delivery.mark = mark_for(delivery.tail_bytes);
   prepare_chunks(delivery);
-  bool farther = false;
   for (const peer::Group id : forwarded.groups) {
     const InterestGroup* group = interest_.find_group(id);
     if (group == nullptr) {  // gone while the message was on its way
@@ -260,12 +262,10 @@ void Broker::Impl::on_forward(TimeMs now, const peer::ForwardedPublish& forwarde
     if (choice.member != 0) {
       deliver(delivery, choice.member);
     } else if (choice.remote != nullptr) {
-      forward_groups_[choice.remote->shard].push_back(choice.remote->group);
-      farther = true;
-      ++delivery.takers;
+      pass_on(delivery, *choice.remote);
     }
   }
-  if (farther) forward(delivery);
+  if (delivery.farther) forward(delivery);
   finish_chunks(delivery);
   judge(delivery);
   if (!remote_senders_.empty() && delivery.fed_others) {

@@ -45,7 +45,7 @@ class ConnectionTable {
   static bool is_link_sender(ConnectionId id) { return (id & kLinkSender) != 0; }
 
   std::size_t size() const { return size_; }
-  ShardIndex shard_of(ConnectionId id) const { return static_cast<ShardIndex>(id >> 48); }
+  static ShardIndex shard_of(ConnectionId id) { return static_cast<ShardIndex>(id >> 48); }
 
  private:
   static constexpr int kPlaceBits = 24;

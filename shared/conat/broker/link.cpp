@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "conat/broker/connection_table.hpp"
 #include "conat/subject/subject.hpp"
 
 namespace conat {
@@ -12,9 +13,6 @@ namespace {
 constexpr std::int64_t kFirstAttemptMs = 250;
 constexpr std::int64_t kLongestAttemptMs = 10'000;
 constexpr double kDelayRandomization = 0.3;
-constexpr std::uint64_t kLinkHighWaterMaxBytes = 8u << 20;
-// A sender is asked to be held at most this often.
-constexpr std::int64_t kLinkAskAgainMs = 20;
 constexpr ReaderCongestion::Reader kOtherBroker = 1;
 constexpr std::uint64_t kLinkAckId = 1;
 constexpr std::string_view kDefaultCluster = "default";
@@ -25,8 +23,6 @@ std::string text_at(const Value& map, std::string_view key) {
   const Value* value = map.find(key);
   return value == nullptr ? std::string() : std::string(value->text_or({}));
 }
-
-ShardIndex sender_shard(peer::Sender sender) { return static_cast<ShardIndex>(sender >> 48); }
 
 }  // namespace
 
@@ -43,8 +39,7 @@ Link::Link(LinkOptions options, Random random)
     : options_(std::move(options)),
       random_(std::move(random)),
       backoff_(kFirstAttemptMs, kLongestAttemptMs, kDelayRandomization),
-      high_water_bytes_(
-          std::min<std::uint64_t>(kLinkHighWaterMaxBytes, options_.max_queue_bytes / 8)),
+      high_water_bytes_(ReaderCongestion::high_water_bytes(options_.max_queue_bytes)),
       stale_until_(options_.shard_count, 0) {}
 
 bool Link::next(LinkEffect& effect) {
@@ -316,7 +311,7 @@ void Link::to_shards(const PeerMessage& message) {
 }
 
 void Link::to_shard_of(peer::Sender sender, PeerMessage message) {
-  const ShardIndex shard = sender_shard(sender);
+  const ShardIndex shard = ConnectionTable::shard_of(sender);
   if (shard >= options_.shard_count) return;
   effects_.push_back(link_effect::ToShard{shard, std::move(message)});
 }
@@ -366,7 +361,7 @@ void Link::forward(TimeMs now, const peer::ForwardedPublish& forwarded) {
 void Link::press_back(TimeMs now, peer::Sender sender) {
   if (!congestion_.hold(now, kOtherBroker, written_bytes_, sender, false)) return;
   const auto [asked, is_new] = asked_at_.try_emplace(sender, now);
-  if (!is_new && now - asked->second < kLinkAskAgainMs) return;
+  if (!is_new && now - asked->second < ReaderCongestion::ask_again_ms) return;
   asked->second = now;
   to_shard_of(sender, peer::HoldSender{sender, peer::HoldKind::fair});
 }

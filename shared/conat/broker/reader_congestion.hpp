@@ -13,6 +13,8 @@
 // Thread safety: none.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -31,6 +33,13 @@ class ReaderCongestion {
   // Long enough for a program that decodes a large message, or waits for a processor, to look
   // alive: without a hold it would be cut off at its bound before it reads on.
   static constexpr std::int64_t progress_check_ms = 2000;
+  // Whoever has to be told, on another shard or broker, that a sender is to be held is told so at
+  // most this often.
+  static constexpr std::int64_t ask_again_ms = 20;
+  // Above so many waiting bytes a reader is behind, when its queue may have `max_queue_bytes`.
+  static constexpr std::uint64_t high_water_bytes(std::size_t max_queue_bytes) {
+    return std::min<std::uint64_t>(8u << 20, max_queue_bytes / 8);
+  }
 
   struct Checked {
     std::vector<Sender> released;  // senders that no reader holds any more
