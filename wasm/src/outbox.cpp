@@ -84,6 +84,35 @@ void Outbox::optional_error(const std::optional<Error>& error) {
   if (error) writer_.error(*error);
 }
 
+void Outbox::opened(Record kind, std::uint32_t store, const std::optional<Error>& error) {
+  writer_.begin(kind);
+  writer_.u32(store);
+  optional_error(error);
+  writer_.end();
+}
+
+void Outbox::connection(Record kind, std::uint32_t store, bool connected) {
+  writer_.begin(kind);
+  writer_.u32(store);
+  writer_.flag(connected);
+  writer_.end();
+}
+
+void Outbox::outcome(Record kind, std::uint32_t store, CallId call,
+                     const std::optional<Error>& error) {
+  writer_.begin(kind);
+  writer_.u32(store);
+  writer_.f64(static_cast<double>(call));
+  optional_error(error);
+  writer_.end();
+}
+
+void Outbox::stable(Record kind, std::uint32_t store) {
+  writer_.begin(kind);
+  writer_.u32(store);
+  writer_.end();
+}
+
 void Outbox::value(std::optional<EncodedValue> value) {
   writer_.flag(value.has_value());
   if (!value) return;
@@ -224,10 +253,7 @@ void Outbox::write(client_effect::ServerAnswered effect) {
 // ---- key-value stores ----
 
 void Outbox::write(dkv_effect::Opened effect) {
-  writer_.begin(Record::dkv_opened);
-  writer_.u32(effect.dkv);
-  optional_error(effect.error);
-  writer_.end();
+  opened(Record::dkv_opened, effect.dkv, effect.error);
 }
 
 void Outbox::write(dkv_effect::Change effect) {
@@ -248,17 +274,10 @@ void Outbox::write(dkv_effect::Rejected effect) {
   writer_.end();
 }
 
-void Outbox::write(dkv_effect::Stable effect) {
-  writer_.begin(Record::dkv_stable);
-  writer_.u32(effect.dkv);
-  writer_.end();
-}
+void Outbox::write(dkv_effect::Stable effect) { stable(Record::dkv_stable, effect.dkv); }
 
 void Outbox::write(dkv_effect::ConnectionChanged effect) {
-  writer_.begin(Record::dkv_connection);
-  writer_.u32(effect.dkv);
-  writer_.flag(effect.connected);
-  writer_.end();
+  connection(Record::dkv_connection, effect.dkv, effect.connected);
 }
 
 void Outbox::write(dkv_effect::MergeNeeded effect) {
@@ -273,11 +292,7 @@ void Outbox::write(dkv_effect::MergeNeeded effect) {
 }
 
 void Outbox::write(dkv_effect::Saved effect) {
-  writer_.begin(Record::dkv_saved);
-  writer_.u32(effect.dkv);
-  writer_.f64(static_cast<double>(effect.call));
-  optional_error(effect.error);
-  writer_.end();
+  outcome(Record::dkv_saved, effect.dkv, effect.call, effect.error);
 }
 
 // ---- streams ----

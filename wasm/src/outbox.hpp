@@ -177,9 +177,10 @@ class Outbox {
   void value(std::optional<EncodedValue> value);
   void reply(Result<Message> reply, bool last);
   void message(StreamMessage message);
-  void opened(Record kind, std::uint32_t stream, const std::optional<Error>& error);
-  void connection(Record kind, std::uint32_t stream, bool connected);
-  void outcome(Record kind, std::uint32_t stream, CallId call, const std::optional<Error>& error);
+  void opened(Record kind, std::uint32_t store, const std::optional<Error>& error);
+  void connection(Record kind, std::uint32_t store, bool connected);
+  void outcome(Record kind, std::uint32_t store, CallId call, const std::optional<Error>& error);
+  void stable(Record kind, std::uint32_t store);
   void change(Record kind, std::uint32_t stream, StreamLogChange change);
 
   RecordWriter writer_;

@@ -5,29 +5,6 @@
 
 namespace conat {
 
-void Outbox::opened(Record kind, std::uint32_t stream, const std::optional<Error>& error) {
-  writer_.begin(kind);
-  writer_.u32(stream);
-  optional_error(error);
-  writer_.end();
-}
-
-void Outbox::connection(Record kind, std::uint32_t stream, bool connected) {
-  writer_.begin(kind);
-  writer_.u32(stream);
-  writer_.flag(connected);
-  writer_.end();
-}
-
-void Outbox::outcome(Record kind, std::uint32_t stream, CallId call,
-                     const std::optional<Error>& error) {
-  writer_.begin(kind);
-  writer_.u32(stream);
-  writer_.f64(static_cast<double>(call));
-  optional_error(error);
-  writer_.end();
-}
-
 void Outbox::change(Record kind, std::uint32_t stream, StreamLogChange change) {
   writer_.begin(kind);
   writer_.u32(stream);
@@ -76,11 +53,7 @@ void Outbox::write(dstream_effect::Rejected effect) {
   writer_.end();
 }
 
-void Outbox::write(dstream_effect::Stable effect) {
-  writer_.begin(Record::dstream_stable);
-  writer_.u32(effect.stream);
-  writer_.end();
-}
+void Outbox::write(dstream_effect::Stable effect) { stable(Record::dstream_stable, effect.stream); }
 
 void Outbox::write(dstream_effect::ConnectionChanged effect) {
   connection(Record::dstream_connection, effect.stream, effect.connected);

@@ -5,15 +5,15 @@
 #include <unordered_map>
 #include <utility>
 
+#include "conat/sync/batch_sender.hpp"
 #include "conat/sync/dkv_store.hpp"
-#include "conat/sync/stream_codec.hpp"
-#include "conat/sync/timer_set.hpp"
 
 namespace conat {
 
 class Dkvs::Impl {
  public:
-  Impl(StreamClients& streams, Random random) : streams_(streams), random_(std::move(random)) {}
+  Impl(StreamClients& streams, Random random)
+      : streams_(streams), random_(std::move(random)), sender_(streams) {}
 
   Result<DkvId> open(TimeMs now, Owner owner, DkvOptions options) {
     const DkvId id = last_dkv_ + 1;
@@ -64,7 +64,7 @@ class Dkvs::Impl {
     DkvStore* store = this->store(id);
     if (store == nullptr) return Error(ErrorKind::closed);
     Status status = apply(*store);
-    timers_.set(id, store->deadline());
+    sender_.arm(id, *store);
     return status;
   }
 
@@ -82,13 +82,13 @@ class Dkvs::Impl {
     Entry* entry = find(id);
     if (entry == nullptr) {
       if (auto* answer = std::get_if<stream_client_effect::Answer>(&effect)) {
-        batches_.erase(answer->call);
+        sender_.on_answer(now, *answer, nullptr);
       }
       return;
     }
     std::visit([&](auto& item) { handle(now, *entry, item); }, effect);
     if (std::holds_alternative<stream_client_effect::Failed>(effect)) {
-      timers_.set(id, std::nullopt);
+      sender_.remove(id);
       entries_.erase(id);
       return;
     }
@@ -97,14 +97,14 @@ class Dkvs::Impl {
   }
 
   void on_time(TimeMs now) {
-    while (const DkvId id = timers_.pop_due(now)) {
+    while (const DkvId id = sender_.pop_due(now)) {
       Entry& entry = *find(id);
       entry.store->on_time(now);
       settle(now, id, entry);
     }
   }
 
-  std::optional<TimeMs> deadline() const { return timers_.next(); }
+  std::optional<TimeMs> deadline() const { return sender_.deadline(); }
 
   bool next(DkvEffect& effect) {
     if (effects_.empty()) return false;
@@ -138,32 +138,18 @@ class Dkvs::Impl {
     entry.store->on_connection(now, effect.connected);
   }
   void handle(TimeMs now, Entry& entry, stream_client_effect::Answer& effect) {
-    const auto found = batches_.find(effect.call);
-    if (found == batches_.end()) return;
-    const DkvStore::BatchId batch = found->second;
-    batches_.erase(found);
-    entry.store->on_batch_answered(
-        now, batch,
-        effect.reply.ok() ? parse_set_many_answer(*effect.reply)
-                          : Result<std::vector<Result<SetResult>>>(effect.reply.error()));
+    sender_.on_answer(now, effect, entry.store.get());
   }
 
   // Sends what is due, and ends a store that has nothing left to do.
   void settle(TimeMs now, DkvId id, Entry& entry) {
-    DkvStore::Batch batch;
-    while (entry.store->next_batch(now, batch)) {
-      batches_[streams_.set_many(now, entry.stream, batch.items)] = batch.id;
-    }
-    if (entry.closing && !entry.store->has_unsaved_changes()) {
-      remove(now, id, entry);
-    } else {
-      timers_.set(id, entry.store->deadline());
-    }
+    sender_.send(now, id, entry.stream, *entry.store);
+    if (entry.closing && !entry.store->has_unsaved_changes()) remove(now, id, entry);
   }
 
   void remove(TimeMs now, DkvId id, Entry& entry) {
     streams_.close(now, entry.stream);
-    timers_.set(id, std::nullopt);
+    sender_.remove(id);
     entries_.erase(id);
   }
 
@@ -172,8 +158,7 @@ class Dkvs::Impl {
   std::unordered_map<DkvId, Entry> entries_;
   DkvId last_dkv_ = 0;
   CallId last_call_ = 0;
-  std::unordered_map<CallId, DkvStore::BatchId> batches_;
-  TimerSet timers_;
+  BatchSender<DkvStore> sender_;
   std::deque<DkvEffect> effects_;
 };
 

@@ -6,10 +6,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "conat/sync/batch_sender.hpp"
 #include "conat/sync/dstream_store.hpp"
 #include "conat/sync/history_loader.hpp"
-#include "conat/sync/stream_codec.hpp"
-#include "conat/sync/timer_set.hpp"
 
 namespace conat {
 
@@ -30,7 +29,8 @@ class DStreams::Impl {
   };
 
  public:
-  Impl(StreamClients& streams, Random random) : streams_(streams), random_(std::move(random)) {}
+  Impl(StreamClients& streams, Random random)
+      : streams_(streams), random_(std::move(random)), sender_(streams) {}
 
   Result<DStreamId> open(TimeMs now, Owner owner, DStreamOptions options) {
     const DStreamId id = last_stream_ + 1;
@@ -80,7 +80,7 @@ class DStreams::Impl {
     Entry* entry = open_entry(id);
     if (entry == nullptr) return Error(ErrorKind::closed);
     Status status = entry->store->publish(std::move(value), std::move(headers), ttl_ms);
-    timers_.set(id, entry->store->deadline());
+    sender_.arm(id, *entry->store);
     return status;
   }
 
@@ -113,13 +113,13 @@ class DStreams::Impl {
     Entry* entry = find(id);
     if (entry == nullptr) {
       if (auto* answer = std::get_if<stream_client_effect::Answer>(&effect)) {
-        batches_.erase(answer->call);
+        sender_.on_answer(now, *answer, nullptr);
       }
       return;
     }
     std::visit([&](auto& item) { handle(now, id, *entry, item); }, effect);
     if (std::holds_alternative<stream_client_effect::Failed>(effect)) {
-      timers_.set(id, std::nullopt);
+      sender_.remove(id);
       entries_.erase(id);
       return;
     }
@@ -127,14 +127,14 @@ class DStreams::Impl {
   }
 
   void on_time(TimeMs now) {
-    while (const DStreamId id = timers_.pop_due(now)) {
+    while (const DStreamId id = sender_.pop_due(now)) {
       Entry& entry = *find(id);
       entry.store->on_time(now);
       settle(now, id, entry);
     }
   }
 
-  std::optional<TimeMs> deadline() const { return timers_.next(); }
+  std::optional<TimeMs> deadline() const { return sender_.deadline(); }
 
   bool next(DStreamEffect& effect) {
     if (effects_.empty()) return false;
@@ -165,16 +165,7 @@ class DStreams::Impl {
     entry.store->on_connection(now, effect.connected);
   }
   void handle(TimeMs now, DStreamId id, Entry& entry, stream_client_effect::Answer& effect) {
-    const auto found = batches_.find(effect.call);
-    if (found != batches_.end()) {
-      const DStreamStore::BatchId batch = found->second;
-      batches_.erase(found);
-      entry.store->on_batch_answered(
-          now, batch,
-          effect.reply.ok() ? parse_set_many_answer(*effect.reply)
-                            : Result<std::vector<Result<SetResult>>>(effect.reply.error()));
-      return;
-    }
+    if (sender_.on_answer(now, effect, entry.store.get())) return;
     CoreStreamStore::Changes told;
     std::vector<HistoryLoader::Done> done;
     if (!entry.loader.on_answer(now, effect, &told, done)) return;
@@ -192,20 +183,13 @@ class DStreams::Impl {
   // Sends what is due, and ends a store that has nothing left to do.
   void settle(TimeMs now, DStreamId id, Entry& entry) {
     streams_.set_held(entry.stream, entry.store->held());
-    DStreamStore::Batch batch;
-    while (entry.store->next_batch(now, batch)) {
-      batches_[streams_.set_many(now, entry.stream, batch.items)] = batch.id;
-    }
-    if (entry.closing && !entry.store->has_unsaved_changes()) {
-      remove(now, id, entry);
-    } else {
-      timers_.set(id, entry.store->deadline());
-    }
+    sender_.send(now, id, entry.stream, *entry.store);
+    if (entry.closing && !entry.store->has_unsaved_changes()) remove(now, id, entry);
   }
 
   void remove(TimeMs now, DStreamId id, Entry& entry) {
     streams_.close(now, entry.stream);
-    timers_.set(id, std::nullopt);
+    sender_.remove(id);
     entries_.erase(id);
   }
 
@@ -214,8 +198,7 @@ class DStreams::Impl {
   std::unordered_map<DStreamId, std::unique_ptr<Entry>> entries_;
   DStreamId last_stream_ = 0;
   CallId last_call_ = 0;
-  std::unordered_map<CallId, DStreamStore::BatchId> batches_;
-  TimerSet timers_;
+  BatchSender<DStreamStore> sender_;
   std::deque<DStreamEffect> effects_;
 };
 
