@@ -1,14 +1,11 @@
 // A key-value store that is asked at every call instead of being downloaded.
 import { DataEncoding } from "../codec.js";
-import { bindMethods } from "../dkv/properties.js";
-import { Emitter } from "../emitter.js";
-import { closed } from "../errors.js";
 import { messageData, type Message, type MessageHeaders } from "../message.js";
 import { newMessageId } from "../stream/message_id.js";
-import type { StreamClient } from "../stream/stream.js";
-import type { CallTimeout, SetOutcome, StoredAt, StreamInventory } from "../stream/types.js";
-import type { StreamConfig } from "../dkv/options.js";
-import { isTombstone, tombstoneHeaders, type AsyncStoreEvents, type AsyncStoreOptions } from "../sync/options.js";
+import { setInBatches } from "../stream/set_in_batches.js";
+import type { CallTimeout, SetOutcome, StoredAt } from "../stream/types.js";
+import { AsyncStore } from "../sync/async_store.js";
+import { isTombstone, tombstoneHeaders } from "../sync/options.js";
 
 export interface AKVSetOptions extends CallTimeout {
   headers?: MessageHeaders | undefined;
@@ -20,9 +17,6 @@ export interface AKVSetOptions extends CallTimeout {
   msgID?: string | undefined;
 }
 
-// What one setMany carries.
-const batchCount = 500;
-const batchBytes = 4_000_000;
 // Of reads of many keys.
 const parallelReads = 64;
 
@@ -32,36 +26,10 @@ const parallelReads = 64;
  *
  * All calls throw ConatError: 408, 503, `closed`, or 403 and 429 when the store cannot be opened.
  */
-export class AKV<T = unknown> extends Emitter<AsyncStoreEvents> {
-  /** What it was opened with. */
-  readonly opts: Readonly<AsyncStoreOptions>;
-  /** The stream below. */
-  readonly stream: StreamClient;
-  readonly #release: (store: object) => boolean;
-  #closed = false;
-
-  /** @internal Use `client.akv()`. */
-  constructor(options: AsyncStoreOptions, stream: StreamClient, release: (store: object) => boolean) {
-    super();
-    this.opts = options;
-    this.stream = stream;
-    this.#release = release;
-    stream.on("error", this.#onError);
-    bindMethods(this);
-  }
-
-  readonly #onError = (error: AsyncStoreEvents["error"][0]): void => {
-    this.emit("error", error);
-  };
-
-  #open(): StreamClient {
-    if (this.#closed) throw closed();
-    return this.stream;
-  }
-
+export class AKV<T = unknown> extends AsyncStore {
   /** The key's message; its headers have `seq`, `time` and `key`. undefined when there never was one. */
   async getMessage(key: string, options: CallTimeout = {}): Promise<Message<T> | undefined> {
-    return this.#open().get<T>({ key, ...options });
+    return this.below().get<T>({ key, ...options });
   }
 
   /** The value, undefined when there is none or it was deleted. */
@@ -108,7 +76,7 @@ export class AKV<T = unknown> extends Emitter<AsyncStoreEvents> {
 
   /** All keys, deleted ones included. */
   async keys(options: CallTimeout = {}): Promise<string[]> {
-    return this.#open().keys(options);
+    return this.below().keys(options);
   }
 
   /**
@@ -117,7 +85,7 @@ export class AKV<T = unknown> extends Emitter<AsyncStoreEvents> {
    */
   async set(key: string, value: T, { headers, previousSeq, ttl, msgID, timeout }: AKVSetOptions = {}): Promise<StoredAt> {
     const message = messageData(value, { headers });
-    return this.#open().set({ key, messageData: message, previousSeq, ttl, msgID: msgID ?? newMessageId(), timeout });
+    return this.below().set({ key, messageData: message, previousSeq, ttl, msgID: msgID ?? newMessageId(), timeout });
   }
 
   /**
@@ -126,65 +94,12 @@ export class AKV<T = unknown> extends Emitter<AsyncStoreEvents> {
    */
   async setMany(values: Record<string, T>, options: CallTimeout = {}): Promise<SetOutcome[]> {
     const operations = Object.entries(values).map(([key, value]) => ({ key, messageData: messageData(value), msgID: newMessageId() }));
-    return setInBatches(this.#open(), operations, options);
+    return setInBatches(this.below(), operations, options);
   }
 
   /** Deletes a key: what is stored instead says so, and stays. */
   async delete(key: string, options: CallTimeout & { previousSeq?: number | undefined } = {}): Promise<void> {
     const message = messageData(null, { headers: tombstoneHeaders, encoding: DataEncoding.MsgPack });
-    await this.#open().set({ key, messageData: message, msgID: newMessageId(), ...options });
+    await this.below().set({ key, messageData: message, msgID: newMessageId(), ...options });
   }
-
-  /** The configuration, after what `config` has changed of it. */
-  async config(config?: StreamConfig, options: CallTimeout = {}): Promise<Required<StreamConfig>> {
-    return this.#open().config({ config, ...options });
-  }
-
-  /** How much there is. */
-  async inventory(options: CallTimeout = {}): Promise<StreamInventory> {
-    return this.#open().inventory(options);
-  }
-
-  /** For servers that allow it; Conat's own refuses. */
-  async sqlite(statement: string, params?: unknown, options: CallTimeout = {}): Promise<unknown> {
-    return this.#open().sqlite({ statement, params, ...options });
-  }
-
-  isClosed(): boolean {
-    return this.#closed;
-  }
-
-  /** Closes it; of an object that was opened several times, the last close counts. Never throws. */
-  close(): void {
-    if (this.#closed || !this.#release(this)) return;
-    this.end();
-  }
-
-  /** @internal */
-  end(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.stream.off("error", this.#onError);
-    this.stream.close();
-    this.emit("closed");
-    this.removeAllListeners();
-  }
-}
-
-/** @internal setMany of any number of messages. */
-export async function setInBatches(
-  stream: StreamClient, operations: Parameters<StreamClient["setMany"]>[0], options: CallTimeout,
-): Promise<SetOutcome[]> {
-  const outcomes: SetOutcome[] = [];
-  for (let start = 0; start < operations.length; ) {
-    let end = start;
-    let bytes = 0;
-    do {
-      bytes += operations[end]?.messageData.length ?? 0;
-      end += 1;
-    } while (end < operations.length && end - start < batchCount && bytes + (operations[end]?.messageData.length ?? 0) <= batchBytes);
-    for (const outcome of await stream.setMany(operations.slice(start, end), options)) outcomes.push(outcome);
-    start = end;
-  }
-  return outcomes;
 }

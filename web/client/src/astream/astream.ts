@@ -1,19 +1,15 @@
 // A stream that is asked at every call instead of being downloaded.
 import { feedOf, type Feed } from "../async_queue.js";
 import { decodeBytes } from "../codec.js";
-import { bindMethods } from "../dkv/properties.js";
-import type { StreamConfig } from "../dkv/options.js";
-import { Emitter } from "../emitter.js";
-import { closed } from "../errors.js";
 import { messageData, type Message, type MessageHeaders } from "../message.js";
-import { setInBatches } from "../akv/akv.js";
 import { newMessageId } from "../stream/message_id.js";
+import { setInBatches } from "../stream/set_in_batches.js";
 import type { StreamClient } from "../stream/stream.js";
 import type {
   CallTimeout, DeleteChange, DeleteOptions, RangeOptions, SetOutcome, StoredAt, StoredMessage, StreamChange,
-  StreamInventory,
 } from "../stream/types.js";
-import { type AsyncStoreEvents, type AsyncStoreOptions } from "../sync/options.js";
+import { AsyncStore } from "../sync/async_store.js";
+import type { AsyncStoreOptions } from "../sync/options.js";
 
 export interface AStreamPublishOptions extends CallTimeout {
   headers?: MessageHeaders | undefined;
@@ -41,38 +37,18 @@ export type AStreamChange<T> = ({ op: "set" } & AStreamMessage<T>) | DeleteChang
  *
  * All calls throw ConatError: 408, 503, `closed`, or 403 and 429 when the stream cannot be opened.
  */
-export class AStream<T = unknown> extends Emitter<AsyncStoreEvents> {
-  /** What it was opened with. */
-  readonly opts: Readonly<AsyncStoreOptions>;
-  /** The stream below. */
-  readonly stream: StreamClient;
+export class AStream<T = unknown> extends AsyncStore {
   readonly #bigint: boolean;
-  readonly #release: (store: object) => boolean;
-  #closed = false;
 
   /** @internal Use `client.astream()`. */
-  constructor(options: AsyncStoreOptions, stream: StreamClient, bigint: boolean, release: (store: object) => boolean) {
-    super();
-    this.opts = options;
-    this.stream = stream;
+  constructor(options: AsyncStoreOptions, stream: StreamClient, release: (store: object) => boolean, bigint: boolean) {
+    super(options, stream, release);
     this.#bigint = bigint;
-    this.#release = release;
-    stream.on("error", this.#onError);
-    bindMethods(this);
-  }
-
-  readonly #onError = (error: AsyncStoreEvents["error"][0]): void => {
-    this.emit("error", error);
-  };
-
-  #open(): StreamClient {
-    if (this.#closed) throw closed();
-    return this.stream;
   }
 
   /** The message with this sequence number, or of this key; its headers have `seq`, `time` and `key`. */
   async getMessage(seqOrKey: number | string, options: CallTimeout = {}): Promise<Message<T> | undefined> {
-    return this.#open().get<T>({ ...(typeof seqOrKey === "number" ? { seq: seqOrKey } : { key: seqOrKey }), ...options });
+    return this.below().get<T>({ ...(typeof seqOrKey === "number" ? { seq: seqOrKey } : { key: seqOrKey }), ...options });
   }
 
   /** The value with this sequence number, or of this key; undefined when there is none. */
@@ -87,7 +63,7 @@ export class AStream<T = unknown> extends Emitter<AsyncStoreEvents> {
 
   /** All messages in order, or those from `start_seq` to `end_seq`, as they come. */
   async *getAll(options: RangeOptions & CallTimeout = {}): AsyncGenerator<AStreamMessage<T>, void, void> {
-    for await (const messages of this.#open().getAllIter(options)) {
+    for await (const messages of this.below().getAllIter(options)) {
       for (const message of messages) yield this.#decoded(message);
     }
   }
@@ -97,7 +73,7 @@ export class AStream<T = unknown> extends Emitter<AsyncStoreEvents> {
    * end it by `return()`, or by leaving the loop.
    */
   changefeed(): Feed<AStreamChange<T>> {
-    const feed = this.#open().changefeed();
+    const feed = this.below().changefeed();
     const changes = this.#singly(feed);
     const iterator: AsyncIterableIterator<AStreamChange<T>> = {
       next: () => changes.next(),
@@ -133,7 +109,7 @@ export class AStream<T = unknown> extends Emitter<AsyncStoreEvents> {
    */
   async publish(value: T, { headers, key, previousSeq, ttl, msgID, timeout }: AStreamPublishOptions = {}): Promise<StoredAt> {
     const message = messageData(value, { headers });
-    return this.#open().set({ key, messageData: message, previousSeq, ttl, msgID: msgID ?? newMessageId(), timeout });
+    return this.below().set({ key, messageData: message, previousSeq, ttl, msgID: msgID ?? newMessageId(), timeout });
   }
 
   /**
@@ -142,46 +118,11 @@ export class AStream<T = unknown> extends Emitter<AsyncStoreEvents> {
    */
   async push(...values: T[]): Promise<SetOutcome[]> {
     const operations = values.map((value) => ({ messageData: messageData(value), msgID: newMessageId() }));
-    return setInBatches(this.#open(), operations, {});
+    return setInBatches(this.below(), operations, {});
   }
 
   /** Deletes messages for good. @returns the sequence numbers of what was deleted. */
   async delete(options: DeleteOptions & CallTimeout): Promise<{ seqs: number[] }> {
-    return this.#open().delete(options);
-  }
-
-  /** The configuration, after what `config` has changed of it. */
-  async config(config?: StreamConfig, options: CallTimeout = {}): Promise<Required<StreamConfig>> {
-    return this.#open().config({ config, ...options });
-  }
-
-  /** How much there is. */
-  async inventory(options: CallTimeout = {}): Promise<StreamInventory> {
-    return this.#open().inventory(options);
-  }
-
-  /** For servers that allow it; Conat's own refuses. */
-  async sqlite(statement: string, params?: unknown, options: CallTimeout = {}): Promise<unknown> {
-    return this.#open().sqlite({ statement, params, ...options });
-  }
-
-  isClosed(): boolean {
-    return this.#closed;
-  }
-
-  /** Closes it; of an object that was opened several times, the last close counts. Never throws. */
-  close(): void {
-    if (this.#closed || !this.#release(this)) return;
-    this.end();
-  }
-
-  /** @internal */
-  end(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.stream.off("error", this.#onError);
-    this.stream.close();
-    this.emit("closed");
-    this.removeAllListeners();
+    return this.below().delete(options);
   }
 }

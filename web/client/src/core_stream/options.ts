@@ -1,11 +1,9 @@
 // Options and events of a CoreStream.
 import type { MessageHeaders } from "../message.js";
-import type { CallTimeout, DeleteOptions } from "../stream/types.js";
-import type { StoreOptions } from "../sync/options.js";
+import type { HeldDeleteOptions, HeldStreamEvents, HeldStreamOptions } from "../log/held_stream.js";
+import type { CallTimeout } from "../stream/types.js";
 
-export interface CoreStreamOptions extends StoreOptions {
-  /** What is before this sequence number is not loaded (see `load`). Default: everything is. */
-  start_seq?: number | undefined;
+export interface CoreStreamOptions extends HeldStreamOptions {
   /** For the other structures' sake; writes of a CoreStream are awaited. */
   noAutosave?: boolean | undefined;
 }
@@ -33,9 +31,7 @@ export interface CoreStreamPublishOptions extends CallTimeout {
   ttl?: number | undefined;
 }
 
-export interface CoreStreamDeleteOptions extends DeleteOptions, CallTimeout {
-  /** The message at this index and all before it. */
-  last_index?: number | undefined;
+export interface CoreStreamDeleteOptions extends HeldDeleteOptions {
   /** The message of this key. */
   key?: string | undefined;
 }
@@ -50,10 +46,6 @@ export interface CoreStreamChange<T> {
   msgID?: string;
 }
 
-export type CoreStreamEvents<T> = {
+export type CoreStreamEvents<T> = HeldStreamEvents & {
   change: [change: CoreStreamChange<T>];
-  /** Connected (again), and up to date. */
-  connected: [];
-  disconnected: [];
-  closed: [];
 };

@@ -77,7 +77,7 @@ export class DkvStores implements StoreOwner {
     const { driver } = this;
     const { scope, path } = locationOf(options);
     const merge = mergeKind(options.merge);
-    const config = options.desc === undefined ? options.config : { desc: options.desc, ...options.config };
+    const { config } = streamOptionsOf(options);
     const configBytes = config === undefined ? new Uint8Array(0) : encodeShared(DataEncoding.MsgPack, config);
     applyReconnectDelay(driver);
     driver.fill("", configBytes);

@@ -1,12 +1,9 @@
 // Options and events of a DStream.
 import type { ConatError } from "../errors.js";
 import type { MessageHeaders } from "../message.js";
-import type { CoreStreamDeleteOptions } from "../core_stream/options.js";
-import type { StoreOptions } from "../sync/options.js";
+import type { HeldDeleteOptions, HeldStreamEvents, HeldStreamOptions } from "../log/held_stream.js";
 
-export interface DStreamOptions extends StoreOptions {
-  /** What is before this sequence number is not loaded (see `load`). Default: everything is. */
-  start_seq?: number | undefined;
+export interface DStreamOptions extends HeldStreamOptions {
   /** Save only when `save()` is called. Default false. */
   noAutosave?: boolean | undefined;
 }
@@ -17,17 +14,13 @@ export interface DStreamPublishOptions {
   ttl?: number | undefined;
 }
 
-export type DStreamDeleteOptions = Omit<CoreStreamDeleteOptions, "key">;
+export type DStreamDeleteOptions = HeldDeleteOptions;
 
-export type DStreamEvents<T> = {
+export type DStreamEvents<T> = HeldStreamEvents & {
   /** The stream told a message, one of one's own or another. */
   change: [mesg: T, seq: number];
   /** Everything is saved and told by the stream. */
   stable: [];
   /** The server refused a message for good; it is dropped. */
   reject: [rejection: { err: ConatError; mesg: T | undefined }];
-  /** Connected (again), and up to date. */
-  connected: [];
-  disconnected: [];
-  closed: [];
 };

@@ -4,7 +4,7 @@ import { bindMethods } from "../dkv/properties.js";
 import type { DStream } from "../dstream/index.js";
 import { clientOf, type WithClient } from "../sync/default_client.js";
 import type { SyncStores } from "../sync/index.js";
-import { fromKey, inventoryName, keyOf, type InventoryRecord, type StoreType } from "./records.js";
+import { fromKey, inventoryName, keyOf, recordAfter, type InventoryRecord, type StoreType } from "./records.js";
 
 /** Whose inventory; without an account or a project the hub's. */
 export interface InventoryScope {
@@ -43,11 +43,9 @@ export class Inventory {
   }
 
   /** Enters a store; when it was created stays as it was, and the description too unless there is a new one. @throws `closed` */
-  set({ name, type, desc, bytes, count, limits, seq }: Omit<InventoryEntry, "created" | "last">): void {
+  set({ name, type, desc, ...figures }: Omit<InventoryEntry, "created" | "last">): void {
     const key = keyOf(name, type);
-    const before = this.#dkv.get(key);
-    const last = Date.now();
-    this.#dkv.set(key, { desc: desc ?? before?.desc, created: before?.created ?? last, last, bytes, count, limits, seq });
+    this.#dkv.set(key, recordAfter(this.#dkv.get(key), figures, desc));
   }
 
   /** What is known of a store; by its name alone the key-value store first, then the stream. @throws `closed` */

@@ -2,7 +2,7 @@
 import { streamOptionsOf, type StoreOptions } from "../sync/options.js";
 import type { AKV } from "../akv/akv.js";
 import type { StreamInventory } from "../stream/types.js";
-import { inventoryName, keyOf, type InventoryRecord, type StoreType } from "./records.js";
+import { inventoryName, keyOf, recordAfter, type InventoryRecord, type StoreType } from "./records.js";
 
 /** What a keeper needs of what it serves. */
 export interface KeeperStores {
@@ -92,13 +92,10 @@ export class InventoryKeeper {
     const { type, options: { name, account_id, project_id, service, desc } } = listing;
     let akv: AKV<InventoryRecord> | undefined;
     try {
-      const { bytes, count, limits, seq } = await read();
+      const figures = await read();
       akv = this.#stores.akv<InventoryRecord>({ name: inventoryName, account_id, project_id, service, noCache: true });
       const key = keyOf(name, type);
-      const before = await akv.get(key);
-      const last = Date.now();
-      const record = { desc: desc ?? before?.desc, created: before?.created ?? last, last, bytes, count, limits, seq };
-      await akv.set(key, record);
+      await akv.set(key, recordAfter(await akv.get(key), figures, desc));
       listing.entered = true;
     } catch {
       listing.dirty = true;

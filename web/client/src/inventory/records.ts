@@ -1,5 +1,6 @@
 // The stored form of an inventory.
 import type { StreamConfig } from "../dkv/options.js";
+import type { StreamInventory } from "../stream/types.js";
 
 /** The name of the key-value store that an owner's inventory is. */
 export const inventoryName = "CoCalc-Inventory";
@@ -22,6 +23,12 @@ export interface InventoryRecord {
   limits: StreamConfig;
   /** The highest sequence number present. */
   seq: number;
+}
+
+/** What is entered now for a store that has so much; its creation and its description stay. */
+export function recordAfter(before: InventoryRecord | undefined, { bytes, count, limits, seq }: StreamInventory, desc: unknown): InventoryRecord {
+  const last = Date.now();
+  return { desc: desc ?? before?.desc, created: before?.created ?? last, last, bytes, count, limits, seq };
 }
 
 export function keyOf(name: string, type: StoreType): string {

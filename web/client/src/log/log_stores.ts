@@ -1,23 +1,39 @@
 // The streams that one client holds whole: CoreStreams and DStreams, cached and reference counted.
 import { DataEncoding, encodeShared } from "../codec.js";
-import type { CoreStreamOptions } from "../core_stream/options.js";
-import type { DStream } from "../dstream/dstream.js";
-import type { DStreamOptions } from "../dstream/options.js";
 import { closed } from "../errors.js";
 import { applyReconnectDelay, stableKey, type Streams } from "../stream/index.js";
-import type { InventoryKeeper } from "../inventory/keeper.js";
+import type { InventoryKeeper, ListedStore } from "../inventory/keeper.js";
 import type { StreamClient } from "../stream/stream.js";
 import { streamOptionsOf, type StoreOptions } from "../sync/options.js";
 import { wellFormed, type Driver } from "../wasm/driver.js";
 import { Record as Kind, type RecordReader } from "../wasm/records.js";
 import { scopeOf } from "../stream/permission.js";
+import type { StreamInventory } from "../stream/types.js";
+import type { HeldStreamOptions } from "./held_stream.js";
 
 /** @internal One open stream. */
 export interface LogStore {
   init(): Promise<void>;
+  inventory(): Promise<StreamInventory>;
   onRelease(release: (store: object) => boolean): void;
   onRecord(kind: number, reader: RecordReader): void;
   end(): void;
+}
+
+/** @internal The core's calls for one kind of stream. */
+export interface HeldCalls {
+  readonly kind: "core" | "dstream";
+  open(now: number, scope: string, path: string, service: string, optionsLength: number): number;
+  close(now: number, id: number): void;
+  /** The number of the stream below. */
+  below(id: number): number;
+  length(id: number): number;
+  ids(id: number, first: number): number;
+  entries(id: number, first: number, count: number): number;
+  /** 0: from the beginning. */
+  start(id: number): number;
+  load(now: number, id: number, startSeq: number): number;
+  forget(now: number, id: number, count: number): void;
 }
 
 interface Entry {
@@ -26,8 +42,7 @@ interface Entry {
 }
 
 export class LogStores {
-  readonly #core = new Map<number, LogStore>();
-  readonly #dstreams = new Map<number, LogStore>();
+  readonly #open = { core: new Map<number, LogStore>(), dstream: new Map<number, LogStore>() };
   readonly #cache = new Map<string, Entry>();
   #closed = false;
 
@@ -66,49 +81,26 @@ export class LogStores {
     return entry.store as S;
   }
 
-  #openingBytes(options: StoreOptions & { start_seq?: number | undefined }): Uint8Array {
+  /** Opens a stream in the core. @returns its number there. */
+  start(store: LogStore, calls: HeldCalls, options: HeldStreamOptions): number {
     if (this.#closed) throw closed();
-    const { config, storage: { ephemeral, sync } } = streamOptionsOf(options);
-    applyReconnectDelay(this.driver);
-    const { start_seq } = options;
-    return encodeShared(DataEncoding.MsgPack, { ephemeral, sync, start_seq, config });
-  }
-
-  #where(options: StoreOptions): [scope: string, path: string, service: string] {
-    const { user = {}, storage, service = "persist" } = streamOptionsOf(options);
-    return [wellFormed(scopeOf(user)), wellFormed(storage.path), wellFormed(service)];
-  }
-
-  openCore(store: LogStore, options: CoreStreamOptions): number {
     const { driver } = this;
-    const [scope, path, service] = this.#where(options);
-    const opening = this.#openingBytes(options);
+    const { user = {}, storage, service = "persist", config } = streamOptionsOf(options);
+    const { ephemeral, sync } = storage;
+    const where = [wellFormed(scopeOf(user)), wellFormed(storage.path), wellFormed(service)] as const;
+    applyReconnectDelay(driver);
+    const opening = encodeShared(DataEncoding.MsgPack, { ephemeral, sync, start_seq: options.start_seq, config });
     driver.fill("", opening);
-    const id = driver.check(driver.fabric.coreStreamOpen(driver.now(), scope, path, service, opening.length));
-    this.#core.set(id, store);
+    const id = driver.check(calls.open(driver.now(), ...where, opening.length));
+    this.#open[calls.kind].set(id, store);
+    if (calls.kind === "dstream") this.keeper.opened(store as LogStore & ListedStore, "stream", options, () => store.inventory());
     return id;
   }
 
-  closedCore(id: number): void {
-    this.#core.delete(id);
-  }
-
-  openDStream(store: DStream, options: DStreamOptions): number {
-    const { driver } = this;
-    const [scope, path, service] = this.#where(options);
-    const opening = this.#openingBytes(options);
-    driver.fill("", opening);
-    const autosave = !(options.noAutosave ?? false);
-    const id = driver.check(driver.fabric.dstreamOpen(driver.now(), scope, path, service, opening.length, autosave));
-    this.#dstreams.set(id, store);
-    this.keeper.opened(store, "stream", options, () => store.stream.inventory());
-    return id;
-  }
-
-  closedDStream(id: number): void {
-    const store = this.#dstreams.get(id);
-    if (store !== undefined) this.keeper.closed(store);
-    this.#dstreams.delete(id);
+  /** It was closed. */
+  ended(store: LogStore, { kind }: HeldCalls, id: number): void {
+    this.keeper.closed(store);
+    this.#open[kind].delete(id);
   }
 
   /** The stream below a store, for its commands. */
@@ -118,14 +110,15 @@ export class LogStores {
 
   onRecord(kind: number, reader: RecordReader): void {
     const id = reader.u32();
-    (kind >= Kind.dstreamOpened ? this.#dstreams : this.#core).get(id)?.onRecord(kind, reader);
+    this.#open[kind >= Kind.dstreamOpened ? "dstream" : "core"].get(id)?.onRecord(kind, reader);
   }
 
   close(): void {
     this.#closed = true;
-    for (const store of [...this.#core.values(), ...this.#dstreams.values()]) store.end();
-    this.#core.clear();
-    this.#dstreams.clear();
+    const { core, dstream } = this.#open;
+    for (const store of [...core.values(), ...dstream.values()]) store.end();
+    core.clear();
+    dstream.clear();
     this.#cache.clear();
   }
 }

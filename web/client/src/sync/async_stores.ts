@@ -27,7 +27,7 @@ export class AsyncStores {
   }
 
   astream<T>(options: AsyncStoreOptions): AStream<T> {
-    return this.#open("astream", options, (stream, release) => new AStream<T>(options, stream, this.#streams.bigint, release));
+    return this.#open("astream", options, (stream, release) => new AStream<T>(options, stream, release, this.#streams.bigint));
   }
 
   #open<S extends Store>(

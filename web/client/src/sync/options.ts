@@ -9,9 +9,7 @@ import type { StreamOptions } from "../stream/types.js";
 export type StoreOptions = Omit<DKVOptions, "merge" | "noAutosave">;
 
 /** Options of `akv` and `astream`. */
-export interface AsyncStoreOptions extends StoreOptions {
-  config?: StreamConfig | undefined;
-}
+export type AsyncStoreOptions = StoreOptions;
 
 export type AsyncStoreEvents = {
   /** The store could not be opened, for good (400, 403, 429): every call fails with the same error. */
