@@ -142,21 +142,19 @@ void add_shards(PrometheusText& out, const Metrics& metrics) {
 }
 
 void add_users(PrometheusText& out, const Admission::Usage& usage) {
-  out.family("conat_signed_in_connections", gauge, "Connections counted for the limits now");
-  out.sample({}, static_cast<std::uint64_t>(usage.total));
-  out.family("conat_users", gauge, "Different users that are connected now");
-  out.sample({}, static_cast<std::uint64_t>(usage.per_user.size()));
+  out.single("conat_signed_in_connections", gauge, "Connections counted for the limits now",
+             static_cast<std::uint64_t>(usage.total));
+  out.single("conat_users", gauge, "Different users that are connected now",
+             static_cast<std::uint64_t>(usage.per_user.size()));
 }
 
 void add_auth_service(PrometheusText& out, const auth::HttpCallbackCounters& service) {
-  out.family("conat_auth_service_questions_total", counter,
-             "Authentications that were the service's to decide");
-  out.sample({}, service.asked);
-  out.family("conat_auth_service_requests_total", counter, "Requests sent to the service");
-  out.sample({}, service.sent);
-  out.family("conat_auth_service_cache_hits_total", counter,
-             "Authentications that a remembered answer of the service decided");
-  out.sample({}, service.cached);
+  out.single("conat_auth_service_questions_total", counter,
+             "Authentications that were the service's to decide", service.asked);
+  out.single("conat_auth_service_requests_total", counter, "Requests sent to the service",
+             service.sent);
+  out.single("conat_auth_service_cache_hits_total", counter,
+             "Authentications that a remembered answer of the service decided", service.cached);
   out.family("conat_auth_service_failures_total", counter,
              "Authentications that ended with code 503, since the service did not decide");
   for (std::size_t i = 0; i < service.failed.size(); ++i) {
@@ -166,21 +164,19 @@ void add_auth_service(PrometheusText& out, const auth::HttpCallbackCounters& ser
 }
 
 void add_links(PrometheusText& out, const LinkMetrics& links) {
-  const auto one = [&](const char* name, MetricType type, const char* help, std::uint64_t value) {
-    out.family(name, type, help);
-    out.sample({}, value);
-  };
   const LinkCounters& counters = links.counters;
-  one("conat_links_up", gauge, "Joined brokers that are linked with now", links.up);
-  one("conat_link_losses_total", counter, "Times a link to a joined broker was lost",
-      counters.downs);
-  one("conat_link_groups", gauge, "Queue groups of joined brokers which are known", links.groups);
-  one("conat_link_forwards_total", counter, "Publishes passed on to joined brokers",
-      counters.forwarded);
-  one("conat_link_forwarded_bytes_total", counter, "Bytes of these", counters.forwarded_bytes);
-  one("conat_link_drops_total", counter, "Publishes for joined brokers that were dropped",
-      counters.dropped);
-  one("conat_link_queue_bytes", gauge, "What waits for joined brokers", links.unsent_bytes);
+  out.single("conat_links_up", gauge, "Joined brokers that are linked with now", links.up);
+  out.single("conat_link_losses_total", counter, "Times a link to a joined broker was lost",
+             counters.downs);
+  out.single("conat_link_groups", gauge, "Queue groups of joined brokers which are known",
+             links.groups);
+  out.single("conat_link_forwards_total", counter, "Publishes passed on to joined brokers",
+             counters.forwarded);
+  out.single("conat_link_forwarded_bytes_total", counter, "Bytes of these",
+             counters.forwarded_bytes);
+  out.single("conat_link_drops_total", counter, "Publishes for joined brokers that were dropped",
+             counters.dropped);
+  out.single("conat_link_queue_bytes", gauge, "What waits for joined brokers", links.unsent_bytes);
 }
 
 void add_persistence(PrometheusText& out, const PersistStatistics& persist) {
@@ -188,28 +184,27 @@ void add_persistence(PrometheusText& out, const PersistStatistics& persist) {
   for (std::size_t i = 0; i < persist.requests.size(); ++i) {
     out.sample({{"command", PersistStatistics::commands[i]}}, persist.requests[i]);
   }
-  out.family("conat_persist_failed_requests_total", counter, "Requests answered with an error");
-  out.sample({}, persist.failed);
-  out.family("conat_persist_sockets", gauge, "Sockets to the persistence server now");
-  out.sample({}, static_cast<std::uint64_t>(persist.sockets));
+  out.single("conat_persist_failed_requests_total", counter, "Requests answered with an error",
+             persist.failed);
+  out.single("conat_persist_sockets", gauge, "Sockets to the persistence server now",
+             static_cast<std::uint64_t>(persist.sockets));
 }
 
 void add_storage(PrometheusText& out, const storage::StorageStatistics& storage) {
-  out.family("conat_storage_streams_open", gauge, "Streams whose store is open now");
-  out.sample({}, storage.open_streams);
-  out.family("conat_storage_groups_total", counter, "Groups of requests carried out together");
-  out.sample({}, storage.groups);
-  out.family("conat_storage_requests_total", counter, "Requests carried out by the storage");
-  out.sample({}, storage.requests);
-  out.family("conat_storage_refused_requests_total", counter,
-             "Requests turned away because too much was waiting");
-  out.sample({}, storage.refused);
-  out.family("conat_storage_queue_bytes", gauge, "Bytes of requests that wait for the storage");
-  out.sample({}, storage.queued_bytes);
+  out.single("conat_storage_streams_open", gauge, "Streams whose store is open now",
+             storage.open_streams);
+  out.single("conat_storage_groups_total", counter, "Groups of requests carried out together",
+             storage.groups);
+  out.single("conat_storage_requests_total", counter, "Requests carried out by the storage",
+             storage.requests);
+  out.single("conat_storage_refused_requests_total", counter,
+             "Requests turned away because too much was waiting", storage.refused);
+  out.single("conat_storage_queue_bytes", gauge, "Bytes of requests that wait for the storage",
+             storage.queued_bytes);
   std::uint64_t commits = 0;
   for (const std::uint64_t count : storage.commit_counts) commits += count;
-  out.family("conat_storage_commits_total", counter, "Transactions that changed something");
-  out.sample({}, commits);
+  out.single("conat_storage_commits_total", counter, "Transactions that changed something",
+             commits);
   out.family("conat_storage_commit_duration_seconds", MetricType::histogram,
              "From the beginning of such a transaction until it is as durable as asked for");
   out.histogram(storage::StorageStatistics::commit_bounds, storage.commit_counts,
@@ -217,20 +212,15 @@ void add_storage(PrometheusText& out, const storage::StorageStatistics& storage)
 }
 
 void add_process(PrometheusText& out, const ProcessMetrics& process) {
-  out.family("process_resident_memory_bytes", gauge, "Resident memory");
-  out.sample({}, process.resident_bytes);
-  out.family("process_virtual_memory_bytes", gauge, "Virtual memory");
-  out.sample({}, process.virtual_bytes);
-  out.family("process_cpu_seconds_total", counter, "User and system CPU time");
-  out.sample({}, process.cpu_seconds);
-  out.family("process_start_time_seconds", gauge, "Start of the process, in seconds since 1970");
-  out.sample({}, process.start_time_seconds);
-  out.family("process_open_fds", gauge, "Open file descriptors");
-  out.sample({}, process.open_descriptors);
-  out.family("process_max_fds", gauge, "Most file descriptors that may be open");
-  out.sample({}, process.max_descriptors);
-  out.family("process_threads", gauge, "Threads");
-  out.sample({}, process.threads);
+  out.single("process_resident_memory_bytes", gauge, "Resident memory", process.resident_bytes);
+  out.single("process_virtual_memory_bytes", gauge, "Virtual memory", process.virtual_bytes);
+  out.single("process_cpu_seconds_total", counter, "User and system CPU time", process.cpu_seconds);
+  out.single("process_start_time_seconds", gauge, "Start of the process, in seconds since 1970",
+             process.start_time_seconds);
+  out.single("process_open_fds", gauge, "Open file descriptors", process.open_descriptors);
+  out.single("process_max_fds", gauge, "Most file descriptors that may be open",
+             process.max_descriptors);
+  out.single("process_threads", gauge, "Threads", process.threads);
 }
 
 }  // namespace

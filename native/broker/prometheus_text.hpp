@@ -27,6 +27,12 @@ class PrometheusText {
   void family(std::string_view name, MetricType type, std::string_view help);
   void sample(Labels labels, std::uint64_t value);
   void sample(Labels labels, double value);
+  // A family of one sample without labels.
+  template <class Number>
+  void single(std::string_view name, MetricType type, std::string_view help, Number value) {
+    family(name, type, help);
+    sample({}, value);
+  }
   // `counts[i]` are the observations up to `bounds[i]` and above the bound before it; the last one,
   // beyond the bounds, are all others.
   void histogram(std::span<const double> bounds, std::span<const std::uint64_t> counts, double sum);

@@ -12,6 +12,17 @@
 
 namespace conat::native {
 
+// What copies of a handle share: with the last of them the state is closed.
+template <class State>
+struct ClosingHandle {
+  explicit ClosingHandle(std::shared_ptr<State> shared) : state(std::move(shared)) {}
+  ~ClosingHandle() { state->close(); }
+  ClosingHandle(const ClosingHandle&) = delete;
+  ClosingHandle& operator=(const ClosingHandle&) = delete;
+
+  const std::shared_ptr<State> state;
+};
+
 class Socket::State : public std::enable_shared_from_this<State> {
  public:
   State(std::shared_ptr<Connection> shared_connection, const SocketSettings& settings);
@@ -47,13 +58,8 @@ class Socket::State : public std::enable_shared_from_this<State> {
   void overflow(const std::optional<Error>& why);
 };
 
-struct Socket::Handle {
-  explicit Handle(std::shared_ptr<State> shared) : state(std::move(shared)) {}
-  ~Handle() { state->close(); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-
-  const std::shared_ptr<State> state;
+struct Socket::Handle : ClosingHandle<State> {
+  using ClosingHandle::ClosingHandle;
 };
 
 class SocketServer::State : public std::enable_shared_from_this<State> {
@@ -82,13 +88,8 @@ class SocketServer::State : public std::enable_shared_from_this<State> {
   std::map<SocketId, std::weak_ptr<Socket::Handle>> sockets_;
 };
 
-struct SocketServer::Handle {
-  explicit Handle(std::shared_ptr<State> shared) : state(std::move(shared)) {}
-  ~Handle() { state->close(); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-
-  const std::shared_ptr<State> state;
+struct SocketServer::Handle : ClosingHandle<State> {
+  using ClosingHandle::ClosingHandle;
 };
 
 // Error: one of them is not positive.
