@@ -7,6 +7,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <catch2/catch.hpp>
 #include <functional>
 #include <string>
@@ -46,6 +48,15 @@ inline Client connected(Loop& loop, std::uint16_t port,
   auto client = native::connect(loop, std::move(settings));
   REQUIRE(client.ok());
   return std::move(*client);
+}
+
+// Returns when the condition holds, which it must before run_coroutine's minute is over.
+inline Awaitable<void> until(Loop& loop, std::function<bool()> condition) {
+  native::asio::steady_timer pause(loop);
+  while (!condition()) {
+    pause.expires_after(Milliseconds(5));
+    co_await pause.async_wait(native::asio::use_awaitable);
+  }
 }
 
 }  // namespace conat::test

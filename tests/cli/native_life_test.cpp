@@ -34,14 +34,6 @@ class RestartableBroker {
   std::unique_ptr<Process> again_;
 };
 
-Awaitable<void> until(Loop& loop, std::function<bool()> condition) {
-  asio::steady_timer pause(loop);
-  while (!condition()) {
-    pause.expires_after(Milliseconds(5));
-    co_await pause.async_wait(asio::use_awaitable);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("native client: subscriptions, calls and stores live through restarts of the broker") {

@@ -64,14 +64,6 @@ T good(Result<T> result) {
   return std::move(*result);
 }
 
-Awaitable<void> until(Loop& loop, std::function<bool()> condition) {
-  asio::steady_timer pause(loop);
-  while (!condition()) {
-    pause.expires_after(Milliseconds(5));
-    co_await pause.async_wait(asio::use_awaitable);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("native sockets: data both ways, in order, with headers") {

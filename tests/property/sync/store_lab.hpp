@@ -1,22 +1,18 @@
-// A laboratory for DkvStore: replicas of one store around a real Stream, with everything between
-// them in queues that the test moves as it likes: requests, answers and changes are late, lost,
-// executed twice; replicas come and go.
+// The laboratory for DkvStore.
 #pragma once
 
-#include <catch2/catch.hpp>
-#include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "conat/base/random.hpp"
-#include "conat/stream/memory_store.hpp"
-#include "conat/stream/stream.hpp"
 #include "conat/sync/dkv_store.hpp"
+#include "property/sync/sync_lab.hpp"
 
 namespace conat {
 
-class StoreLab {
+class StoreLab : public SyncLab<StoreLab, DkvStore, DkvEffect> {
  public:
   struct Options {
     MergeKind merge = MergeKind::none;
@@ -27,24 +23,14 @@ class StoreLab {
     std::function<std::optional<Value>(const dkv_effect::MergeNeeded&)> custom;
   };
 
-  explicit StoreLab(Options options)
-      : options_(std::move(options)),
-        random_(options_.seed),
-        stream_(std::move(Stream::open(database_, 1'000'000, false).value())) {
+  explicit StoreLab(Options options) : SyncLab(options.seed), options_(std::move(options)) {
     for (std::size_t i = 0; i < options_.replicas; ++i) {
-      replicas_.push_back(
-          std::make_unique<Replica>(options_, static_cast<DkvId>(i + 1), random_.fork()));
+      const auto id = static_cast<DkvId>(i + 1);
+      replicas_.push_back(std::make_unique<Replica>([&](DkvStore::Effects& effects) {
+        return DkvStore(Owner{Layer::user, id}, id, options_.merge, options_.autosave,
+                        random_.fork(), effects);
+      }));
     }
-  }
-
-  Random& random() { return random_; }
-  std::size_t count() const { return replicas_.size(); }
-  DkvStore& store(std::size_t replica) { return replicas_[replica]->store; }
-  bool connected(std::size_t replica) const { return replicas_[replica]->connected; }
-  TimeMs now() const { return now_; }
-  // What the replicas have told and the test has not taken yet (merges are answered here).
-  std::vector<DkvEffect> take_effects(std::size_t replica) {
-    return std::exchange(replicas_[replica]->told, {});
   }
 
   static EncodedValue encoded(const Value& value) {
@@ -62,42 +48,6 @@ class StoreLab {
 
   // ---- moving things ----
 
-  void connect(std::size_t index) {
-    Replica& replica = *replicas_[index];
-    if (replica.connected) return;
-    replica.connected = true;
-    replica.inbox.clear();
-    if (replica.opened && random_.below(2) == 0) {
-      replica.store.on_snapshot(now_, false, messages_from(replica.last_seq + 1));
-      if (replica.store.held() != held_by_server()) {
-        replica.store.on_snapshot(now_, true, messages_from(1));
-      }
-    } else {
-      replica.store.on_snapshot(now_, true, messages_from(1));
-    }
-    replica.opened = true;
-    replica.last_seq = last_seq_;
-    replica.store.on_connection(now_, true);
-    collect(index);
-  }
-
-  // What is under way is lost, or executed later.
-  void disconnect(std::size_t index) {
-    Replica& replica = *replicas_[index];
-    if (!replica.connected) return;
-    replica.connected = false;
-    for (Request& request : replica.outbox) {
-      if (random_.below(2) == 0) late_.push_back(std::move(request));
-    }
-    replica.outbox.clear();
-    replica.inbox.clear();
-    for (const DkvStore::BatchId batch : std::exchange(replica.open_batches, {})) {
-      replica.store.on_batch_answered(now_, batch, Error(ErrorKind::disconnected));
-    }
-    replica.store.on_connection(now_, false);
-    collect(index);
-  }
-
   void pump(std::size_t index) {
     Replica& replica = *replicas_[index];
     DkvStore::Batch batch;
@@ -111,18 +61,6 @@ class StoreLab {
     }
   }
 
-  bool execute(std::size_t index) {
-    Replica& replica = *replicas_[index];
-    if (replica.outbox.empty()) return false;
-    Request request = std::move(replica.outbox.front());
-    replica.outbox.pop_front();
-    Event event;
-    event.batch = request.batch;
-    event.results = run(std::move(request.items));
-    replica.inbox.push_back(std::move(event));
-    return true;
-  }
-
   bool execute_late() {
     if (late_.empty()) return false;
     const std::size_t which = random_.below(static_cast<std::uint32_t>(late_.size()));
@@ -132,44 +70,12 @@ class StoreLab {
     return true;
   }
 
-  bool deliver(std::size_t index) {
-    Replica& replica = *replicas_[index];
-    if (replica.inbox.empty()) return false;
-    Event event = std::move(replica.inbox.front());
-    replica.inbox.pop_front();
-    if (event.batch != 0) {
-      auto& open = replica.open_batches;
-      open.erase(std::find(open.begin(), open.end(), event.batch));
-      replica.store.on_batch_answered(now_, event.batch, std::move(event.results));
-    } else {
-      for (const StreamUpdate& update : event.updates) {
-        if (!update.is_delete) replica.last_seq = update.message.seq;
-      }
-      replica.store.on_changes(now_, std::move(event.updates));
-    }
-    collect(index);
-    return true;
-  }
-
-  void advance(TimeMs by) {
-    now_ += by;
-    for (std::size_t i = 0; i < count(); ++i) {
-      replicas_[i]->store.on_time(now_);
-      collect(i);
-    }
-  }
-
   // The server deletes a message, as limits do.
   void discard(std::string_view key) {
     auto found = database_.find_key(key);
     REQUIRE(found.ok());
     if (!*found) return;
-    REQUIRE(stream_.begin_group().ok());
-    DeleteRequest request;
-    request.seq = (*found)->seq;
-    REQUIRE(stream_.erase(request).ok());
-    REQUIRE(stream_.commit_group().ok());
-    announce();
+    SyncLab::discard((*found)->seq);
   }
 
   void random_step(std::uint32_t trouble) {
@@ -238,98 +144,14 @@ class StoreLab {
   }
 
  private:
-  struct Request {
-    DkvStore::BatchId batch;
-    std::vector<SetRequest> items;
-  };
-  struct Event {
-    DkvStore::BatchId batch = 0;  // an answer; 0: changes
-    Result<std::vector<Result<SetResult>>> results = std::vector<Result<SetResult>>{};
-    std::vector<StreamUpdate> updates;
-  };
-  struct Replica {
-    Replica(const Options& options, DkvId id, Random random)
-        : store(Owner{Layer::user, id}, id, options.merge, options.autosave, std::move(random),
-                effects) {}
-    DkvStore::Effects effects;
-    DkvStore store;
-    std::vector<DkvEffect> told;
-    bool connected = false;
-    bool opened = false;
-    StreamSequence last_seq = 0;
-    std::deque<Request> outbox;
-    std::deque<Event> inbox;
-    std::vector<DkvStore::BatchId> open_batches;
-  };
+  friend SyncLab;
 
-  static SetRequest owned(const StreamSet& item) {
-    SetRequest request;
-    request.key = std::string(*item.key);
-    request.encoding = item.encoding;
-    request.raw = to_bytes(item.raw);
-    if (!item.headers.empty()) request.headers_json = encode_json(item.headers.value());
-    request.ttl_ms = item.ttl_ms;
-    request.previous_seq = item.previous_seq;
-    request.message_id = item.message_id;
-    return request;
-  }
-  static StreamMessage told(const StoredMessage& stored, bool with_id) {
-    StreamMessage message;
-    message.seq = stored.seq;
-    message.time = stored.time;
-    message.key = stored.key;
-    message.encoding = stored.encoding;
-    message.raw = stored.raw;
-    if (!stored.headers_json.empty()) {
-      message.headers = Headers(decode_json(stored.headers_json).value());
-    }
-    if (with_id) message.message_id = stored.message_id;
-    return message;
+  static void tell(TimeMs now, DkvStore& store, std::vector<StreamUpdate>& updates) {
+    store.on_changes(now, std::move(updates));
   }
 
-  std::vector<Result<SetResult>> run(std::vector<SetRequest> items) {
-    std::vector<Result<SetResult>> results;
-    REQUIRE(stream_.begin_group().ok());
-    for (SetRequest& item : items) {
-      results.push_back(stream_.set(1'000'000 + now_ / 1000, std::move(item)));
-    }
-    REQUIRE(stream_.commit_group().ok());
-    announce();
-    return results;
-  }
-
-  void announce() {
-    std::vector<StreamUpdate> updates;
-    for (const StreamChange& change : stream_.take_changes()) {
-      updates.emplace_back();
-      updates.back().is_delete = !change.deleted.empty();
-      updates.back().deleted = change.deleted;
-      if (updates.back().is_delete) continue;
-      updates.back().message = told(change.message, true);
-      last_seq_ = change.message.seq;
-    }
-    if (updates.empty()) return;
-    for (auto& replica : replicas_) {
-      if (!replica->connected) continue;
-      replica->inbox.emplace_back();
-      replica->inbox.back().updates = updates;
-    }
-  }
-
-  std::vector<StreamMessage> messages_from(StreamSequence first) {
-    std::vector<StoredMessage> stored;
-    REQUIRE(stream_.get_range(first, std::numeric_limits<StreamSequence>::max(), 1u << 30, stored)
-                .ok());
-    std::vector<StreamMessage> messages;
-    for (const StoredMessage& message : stored) messages.push_back(told(message, false));
-    return messages;
-  }
-  std::size_t held_by_server() {
-    return static_cast<std::size_t>(stream_.inventory().value().count);
-  }
-
-  void collect(std::size_t index) {
-    Replica& replica = *replicas_[index];
+  // Merges are answered here.
+  void collect(Replica& replica) {
     while (!replica.effects.empty()) {
       DkvEffect effect = std::move(replica.effects.front());
       replica.effects.pop_front();
@@ -347,13 +169,6 @@ class StoreLab {
   }
 
   Options options_;
-  Random random_;
-  MemoryStore database_;
-  Stream stream_;
-  StreamSequence last_seq_ = 0;
-  TimeMs now_ = 1000;
-  std::vector<std::unique_ptr<Replica>> replicas_;
-  std::vector<Request> late_;
 };
 
 }  // namespace conat

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { connect, type Client } from "conat-client";
 
 export const binary = process.env["CONATD"] ?? fileURLToPath(new URL("../../../build/native-release/bin/conatd", import.meta.url));
 
@@ -80,4 +81,16 @@ export async function until(what: string, condition: () => boolean | Promise<boo
     if (performance.now() > end) throw new Error(`still not after ${timeout} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** A broker and two clients of it, which come back quickly. */
+export async function startWithClients(): Promise<[Broker, Client, Client]> {
+  const broker = await Broker.start();
+  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
+  return [broker, connect(options), connect(options)];
+}
+
+export async function stopWithClients(broker: Broker, ...clients: Client[]): Promise<void> {
+  for (const client of clients) client.close();
+  await broker.stop();
 }

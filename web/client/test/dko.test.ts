@@ -1,22 +1,16 @@
 // Objects by field, against the real broker.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connect, type Client, type DKO } from "conat-client";
-import { Broker, until } from "./broker.js";
+import { type Client, type DKO } from "conat-client";
+import { type Broker, until, startWithClients, stopWithClients } from "./broker.js";
 
 let broker: Broker;
 let a: Client;
 let b: Client;
 before(async () => {
-  broker = await Broker.start();
-  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  [a, b] = [connect(options), connect(options)];
+  [broker, a, b] = await startWithClients();
 });
-after(async () => {
-  a.close();
-  b.close();
-  await broker.stop();
-});
+after(() => stopWithClients(broker, a, b));
 
 let count = 0;
 type Fields = Record<string, unknown>;

@@ -1,22 +1,16 @@
 // Key-value stores against the real broker.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connect, ConatError, type Client, type DKV, type MergeInput } from "conat-client";
-import { Broker, nextEvent, until } from "./broker.js";
+import { ConatError, type Client, type DKV, type MergeInput } from "conat-client";
+import { type Broker, nextEvent, until, startWithClients, stopWithClients } from "./broker.js";
 
 let broker: Broker;
 let a: Client;
 let b: Client;
 before(async () => {
-  broker = await Broker.start();
-  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  [a, b] = [connect(options), connect(options)];
+  [broker, a, b] = await startWithClients();
 });
-after(async () => {
-  a.close();
-  b.close();
-  await broker.stop();
-});
+after(() => stopWithClients(broker, a, b));
 
 let count = 0;
 /** The same new store, opened by both clients. */

@@ -3,22 +3,16 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
-import { connect, inventory, type Client, type Inventory } from "conat-client";
-import { Broker, until } from "./broker.js";
+import { inventory, type Client, type Inventory } from "conat-client";
+import { type Broker, until, startWithClients, stopWithClients } from "./broker.js";
 
 let broker: Broker;
 let a: Client;
 let b: Client;
 before(async () => {
-  broker = await Broker.start();
-  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  [a, b] = [connect(options), connect(options)];
+  [broker, a, b] = await startWithClients();
 });
-after(async () => {
-  a.close();
-  b.close();
-  await broker.stop();
-});
+after(() => stopWithClients(broker, a, b));
 
 let count = 0;
 const newProject = (): string => `00000000-0000-4000-8000-${String(++count).padStart(12, "0")}`;

@@ -1,22 +1,16 @@
 // Ephemeral broadcast, against the real broker.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connect, PubSub, type Client } from "conat-client";
-import { Broker, nextEvent, until } from "./broker.js";
+import { PubSub, type Client } from "conat-client";
+import { type Broker, nextEvent, until, startWithClients, stopWithClients } from "./broker.js";
 
 let broker: Broker;
 let a: Client;
 let b: Client;
 before(async () => {
-  broker = await Broker.start();
-  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  [a, b] = [connect(options), connect(options)];
+  [broker, a, b] = await startWithClients();
 });
-after(async () => {
-  a.close();
-  b.close();
-  await broker.stop();
-});
+after(() => stopWithClients(broker, a, b));
 
 const project_id = "6b851643-360e-435e-b87e-f9a6ab64a8b1";
 

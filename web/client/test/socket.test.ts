@@ -1,22 +1,16 @@
 // Sockets against the real broker.
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
-import { connect, SOCKET_HEADER_CMD, type Client, type ServerSocket, type SocketServer } from "conat-client";
-import { Broker, nextEvent, until } from "./broker.js";
+import { SOCKET_HEADER_CMD, type Client, type ServerSocket, type SocketServer } from "conat-client";
+import { type Broker, nextEvent, until, startWithClients, stopWithClients } from "./broker.js";
 
 let broker: Broker;
 let serverSide: Client;
 let clientSide: Client;
 before(async () => {
-  broker = await Broker.start();
-  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  [serverSide, clientSide] = [connect(options), connect(options)];
+  [broker, serverSide, clientSide] = await startWithClients();
 });
-after(async () => {
-  serverSide.close();
-  clientSide.close();
-  await broker.stop();
-});
+after(() => stopWithClients(broker, serverSide, clientSide));
 
 function listen(subject: string, onConnection: (socket: ServerSocket) => void = () => undefined): SocketServer {
   return serverSide.socket.listen(subject).on("connection", onConnection);

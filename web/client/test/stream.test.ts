@@ -5,7 +5,7 @@ import {
   assertHasWritePermission, connect, messageData, setDefaultReconnectDelay, stream as openStream, type AStreamChange,
   type Client, type DKV, type SetChange, type StreamClient,
 } from "conat-client";
-import { Broker, nextEvent, until } from "./broker.js";
+import { type Broker, nextEvent, until, startWithClients, stopWithClients } from "./broker.js";
 
 const id = "00000000-0000-4000-8000-000000000000";
 let broker: Broker;
@@ -13,15 +13,9 @@ let a: Client;
 let b: Client;
 before(async () => {
   setDefaultReconnectDelay(100);
-  broker = await Broker.start();
-  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  [a, b] = [connect(options), connect(options)];
+  [broker, a, b] = await startWithClients();
 });
-after(async () => {
-  a.close();
-  b.close();
-  await broker.stop();
-});
+after(() => stopWithClients(broker, a, b));
 
 let count = 0;
 const newPath = (): string => `hub/stream-${++count}`;

@@ -2,24 +2,18 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import {
-  connect, CoreStream, cstream, DKV, DStream, dstream, setDefaultReconnectDelay, type Client, type CoreStreamChange,
+  CoreStream, cstream, DKV, DStream, dstream, setDefaultReconnectDelay, type Client, type CoreStreamChange,
 } from "conat-client";
-import { Broker, nextEvent, until } from "./broker.js";
+import { type Broker, nextEvent, until, startWithClients, stopWithClients } from "./broker.js";
 
 let broker: Broker;
 let a: Client;
 let b: Client;
 before(async () => {
   setDefaultReconnectDelay(100);
-  broker = await Broker.start();
-  const options = { address: broker.address, noCache: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  [a, b] = [connect(options), connect(options)];
+  [broker, a, b] = await startWithClients();
 });
-after(async () => {
-  a.close();
-  b.close();
-  await broker.stop();
-});
+after(() => stopWithClients(broker, a, b));
 
 let count = 0;
 const newName = (): string => `stream-${++count}`;
