@@ -104,7 +104,8 @@ void CrashRun::finish() {
 }
 
 void CrashRun::arm_power_loss() {
-  const std::uint32_t range = chance(3) ? 16 : (options_.large ? 2500 : 200);
+  if (chance(3)) return disk_.lose_power_at_sync(1 + random_.below(20));
+  const std::uint32_t range = chance(3) ? 12 : (options_.large ? 2500 : 200);
   disk_.lose_power_at(1 + random_.below(range));
 }
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <fstream>
 #include <new>
+#include <random>
+#include <utility>
 
 #include "storage/sqlite_database.hpp"
 #include "storage/temporary_directory.hpp"
@@ -265,6 +267,11 @@ void FaultDisk::lose_power_at(std::uint64_t nth) {
   power_loss_ = operations_ + nth;
 }
 
+void FaultDisk::lose_power_at_sync(std::uint64_t nth) {
+  const std::lock_guard lock(mutex_);
+  syncs_left_ = nth;
+}
+
 void FaultDisk::lose_power() {
   const std::lock_guard lock(mutex_);
   powered_ = false;
@@ -317,7 +324,8 @@ bool FaultDisk::covers(std::string_view path) const {
 int FaultDisk::next(Operation operation, std::string_view path) {
   if (!powered_) return SQLITE_IOERR;
   ++operations_;
-  if (operations_ == power_loss_) {
+  const bool last_sync = operation == Operation::sync && syncs_left_ > 0 && --syncs_left_ == 0;
+  if (operations_ == power_loss_ || last_sync) {
     powered_ = false;
     return SQLITE_IOERR;
   }
@@ -427,8 +435,9 @@ void FaultDisk::restart() {
       const std::string index = path.substr(0, path.size() - 4) + "-shm";
       std::filesystem::remove(index);
       if (random_.below(2) == 0) {
+        std::mt19937 source(random_.next_u32());
         std::string garbage(32768, '\0');
-        for (char& byte : garbage) byte = static_cast<char>(random_.next_u32());
+        for (char& byte : garbage) byte = static_cast<char>(source());
         std::ofstream(index, std::ios::binary) << garbage;
       }
     }
@@ -436,6 +445,7 @@ void FaultDisk::restart() {
   entries_.clear();
   powered_ = true;
   power_loss_ = 0;
+  syncs_left_ = 0;
   filling_ = false;
   failing_in_ = 0;
 }

@@ -42,6 +42,8 @@ class FaultDisk {
   // The power goes at the nth operation from now (1: the next one), which may be done, in part or
   // not. Everything afterwards fails and changes nothing.
   void lose_power_at(std::uint64_t nth);
+  // So at the nth sync from now: all that it is about is written, and perhaps there.
+  void lose_power_at_sync(std::uint64_t nth);
   void lose_power();
   bool powered() const;
   // Power is back, files are what survived. All connections must be closed.
@@ -107,6 +109,7 @@ class FaultDisk {
   std::uint64_t operations_ = 0;
   std::uint64_t failures_ = 0;
   std::uint64_t power_loss_ = 0;  // the operation's number; 0: none
+  std::uint64_t syncs_left_ = 0;  // until the power goes; 0: it does not
   std::uint64_t writes_left_ = 0;
   bool filling_ = false;
   std::string fills_only_;

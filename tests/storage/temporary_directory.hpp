@@ -51,8 +51,13 @@ inline std::string sqlite_tool(const std::filesystem::path& file, const std::str
 }
 
 inline std::string file_content(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
+  std::ifstream stream(file, std::ios::binary | std::ios::ate);
+  if (!stream) return {};
+  std::string content(static_cast<std::size_t>(stream.tellg()), '\0');
+  stream.seekg(0);
+  stream.read(content.data(), static_cast<std::streamsize>(content.size()));
+  REQUIRE(stream.good());
+  return content;
 }
 
 }  // namespace conat::test
