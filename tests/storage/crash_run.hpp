@@ -89,9 +89,11 @@ class CrashRun {
   TimeMs monotonic_ = 0;
   int next_message_ = 0;
 
-  StreamModel model_;  // what the open stream holds
+  // A state of the stream; not copied, it holds all messages.
+  using State = std::shared_ptr<const StreamModel>;
+  State model_ = std::make_shared<StreamModel>();  // what the open stream holds
   // What the file may hold after a power failure, the latest last; model_ is one of them.
-  std::vector<StreamModel> possible_;
+  std::vector<State> possible_;
   // States at the end, which no answer told of.
   std::size_t unanswered_ = 0;
   std::deque<SetRequest> recent_;  // with message ids, to be repeated

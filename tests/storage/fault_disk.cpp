@@ -35,6 +35,10 @@ bool ends_with(std::string_view text, std::string_view end) {
 }
 
 void write_at(std::string& content, std::uint64_t offset, std::string_view bytes) {
+  if (content.size() == offset) {
+    content += bytes;
+    return;
+  }
   if (content.size() < offset + bytes.size()) content.resize(offset + bytes.size());
   content.replace(offset, bytes.size(), bytes);
 }
@@ -414,22 +418,26 @@ void FaultDisk::keep_some(Content& content) {
   content.pending.clear();
 }
 
-void FaultDisk::restore(const std::string& path, const Entry& entry) {
+void FaultDisk::restore(const std::string& path, Entry& entry) {
   const std::uint64_t inode = inode_of(path);
-  // Renamed or replaced by somebody else.
-  if (inode != (entry.now == nullptr ? 0 : entry.now->inode)) return;
-  const auto& survivor = random_.below(2) == 0 ? entry.now : entry.durable;
-  if (survivor == nullptr) {
+  if (inode != (entry.now == nullptr ? 0 : entry.now->inode)) {
+    // Renamed or replaced by somebody else.
+    entry = {};
+    return;
+  }
+  entry.now = entry.durable = random_.below(2) == 0 ? entry.now : entry.durable;
+  if (entry.now == nullptr) {
     std::filesystem::remove(path);
     return;
   }
-  keep_some(*survivor);
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << survivor->durable;
+  keep_some(*entry.now);
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << entry.now->durable;
+  entry.now->inode = inode_of(path);
 }
 
 void FaultDisk::restart() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [path, entry] : entries_) {
+  for (auto& [path, entry] : entries_) {
     restore(path, entry);
     if (ends_with(path, "-wal")) {
       const std::string index = path.substr(0, path.size() - 4) + "-shm";
@@ -442,7 +450,6 @@ void FaultDisk::restart() {
       }
     }
   }
-  entries_.clear();
   powered_ = true;
   power_loss_ = 0;
   syncs_left_ = 0;

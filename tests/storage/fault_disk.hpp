@@ -95,7 +95,7 @@ class FaultDisk {
   void synchronize(File& file);
   void synchronize_names(const std::string& path);
   void keep_some(Content& content);
-  void restore(const std::string& path, const Entry& entry);
+  void restore(const std::string& path, Entry& entry);
 
   const std::string root_;
   sqlite3_vfs vfs_;
