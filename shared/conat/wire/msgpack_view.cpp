@@ -207,14 +207,18 @@ void append_msgpack_text(Bytes& out, std::string_view text) {
   append(out, text);
 }
 
-void append_msgpack_binary(Bytes& out, ByteView bytes) {
-  if (bytes.size() <= 0xff) {
-    append_big_endian(out, kBinary8, bytes.size(), 1);
-  } else if (bytes.size() <= 0xffff) {
-    append_big_endian(out, kBinary8 + 1, bytes.size(), 2);
+void append_msgpack_binary_head(Bytes& out, std::size_t size) {
+  if (size <= 0xff) {
+    append_big_endian(out, kBinary8, size, 1);
+  } else if (size <= 0xffff) {
+    append_big_endian(out, kBinary8 + 1, size, 2);
   } else {
-    append_big_endian(out, kBinary8 + 2, bytes.size(), 4);
+    append_big_endian(out, kBinary8 + 2, size, 4);
   }
+}
+
+void append_msgpack_binary(Bytes& out, ByteView bytes) {
+  append_msgpack_binary_head(out, bytes.size());
   append(out, bytes);
 }
 

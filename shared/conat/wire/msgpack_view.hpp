@@ -116,6 +116,7 @@ class MsgpackCursor {
 void append_msgpack_map(Bytes& out, std::uint32_t entries);
 void append_msgpack_array(Bytes& out, std::uint32_t items);
 void append_msgpack_text(Bytes& out, std::string_view text);
+void append_msgpack_binary_head(Bytes& out, std::size_t size);  // `size` bytes have to follow
 void append_msgpack_binary(Bytes& out, ByteView bytes);
 void append_msgpack_unsigned(Bytes& out, std::uint64_t value);
 void append_msgpack_nil(Bytes& out);

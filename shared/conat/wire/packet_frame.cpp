@@ -49,8 +49,10 @@ std::size_t msgpack_text_size(std::string_view text) {
 }
 
 SharedBytes frame_msgpack(std::string_view pattern, std::string_view subject, ByteView elements,
-                          std::uint32_t count) {
-  const std::size_t size = kMapTypeEventData.size() + msgpack_text_size(pattern) +
+                          std::uint32_t count, std::span<const HeldAttachment> held = {}) {
+  std::size_t held_size = 0;
+  for (const HeldAttachment& attachment : held) held_size += attachment.bytes.size();
+  const std::size_t size = held_size + kMapTypeEventData.size() + msgpack_text_size(pattern) +
                            kMapSubject.size() + msgpack_text_size(subject) + kKeyData.size() +
                            msgpack_array_head_size(count) + elements.size() + kNamespace.size();
   return SharedBytes::build(websocket_header_size(size) + size, [&](std::uint8_t* out) {
@@ -61,7 +63,13 @@ SharedBytes frame_msgpack(std::string_view pattern, std::string_view subject, By
     out = put_msgpack_text(out, subject);
     out = put(out, kKeyData);
     out = write_msgpack_array_head(out, count);
-    out = put(out, elements);
+    std::size_t done = 0;
+    for (const HeldAttachment& attachment : held) {
+      out = put(out, elements.subspan(done, attachment.offset - done));
+      out = put(out, attachment.bytes);
+      done = attachment.offset;
+    }
+    out = put(out, elements.subspan(done));
     put(out, kNamespace);
   });
 }
@@ -130,10 +138,11 @@ Result<SharedBytes> frame_delivery(PacketEncoding encoding, std::string_view pat
   }
   if (encoding == PacketEncoding::msgpack) {
     Bytes elements;
+    std::vector<HeldAttachment> held;
     elements.reserve(tail.elements.size());
-    Status status = append_as_msgpack(as_text(tail.elements), tail.attachments, elements);
+    Status status = append_as_msgpack(as_text(tail.elements), tail.attachments, elements, &held);
     if (!status) return status.error();
-    return frame_msgpack(pattern, subject, elements, tail.count);
+    return frame_msgpack(pattern, subject, elements, tail.count, held);
   }
   TextElements text;
   Status status = append_as_text(tail.elements, tail.count, text);

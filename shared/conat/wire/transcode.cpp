@@ -13,6 +13,8 @@
 namespace conat {
 namespace {
 
+constexpr std::size_t kWorthHolding = 4096;  // copying less is cheaper than remembering where
+
 // Digits that fit in 64 bits for sure, without a sign, a fraction or an exponent.
 bool is_short_integer(std::string_view token) {
   if (token.empty() || token.size() > 18) return false;
@@ -75,7 +77,7 @@ Status append_as_text(ByteView elements, std::uint32_t count, TextElements& out)
 }
 
 Status append_element_as_msgpack(std::string_view element, std::span<const ByteView> attachments,
-                                 Bytes& out) {
+                                 Bytes& out, std::vector<HeldAttachment>* held) {
   JsonCursor cursor(element);
   std::uint32_t number = 0;
   if (element[0] == '"' && element.find('\\') == element.npos) {
@@ -86,7 +88,13 @@ Status append_element_as_msgpack(std::string_view element, std::span<const ByteV
     append_msgpack_unsigned(out, value);
   } else if (!attachments.empty() && cursor.take_placeholder(number) && cursor.at_end()) {
     if (number >= attachments.size()) return Error(ErrorKind::malformed);
-    append_msgpack_binary(out, attachments[number]);
+    const ByteView bytes = attachments[number];
+    if (held != nullptr && bytes.size() > kWorthHolding) {
+      append_msgpack_binary_head(out, bytes.size());
+      held->push_back({out.size(), bytes});
+    } else {
+      append_msgpack_binary(out, bytes);
+    }
   } else {
     Result<Value> value = decode_json(element);
     if (!value) return value.error();
@@ -99,14 +107,14 @@ Status append_element_as_msgpack(std::string_view element, std::span<const ByteV
 }
 
 Status append_as_msgpack(std::string_view elements, std::span<const ByteView> attachments,
-                         Bytes& out) {
+                         Bytes& out, std::vector<HeldAttachment>* held) {
   JsonCursor cursor(elements);
   cursor.skip_space();
   if (cursor.at_end()) return Nothing{};
   do {
     const std::string_view element = cursor.skip();
     if (!cursor.ok()) return Error(ErrorKind::malformed);
-    Status status = append_element_as_msgpack(element, attachments, out);
+    Status status = append_element_as_msgpack(element, attachments, out, held);
     if (!status) return status;
     cursor.skip_space();
   } while (cursor.take(','));

@@ -25,11 +25,18 @@ struct TextElements {
 // attachments, and leaves `out` unspecified then.
 Status append_as_text(ByteView elements, std::uint32_t count, TextElements& out);
 
-// JSON elements with commas between them, appended back to back.
+// A large attachment whose bytes belong in front of byte `offset` of the elements.
+struct HeldAttachment {
+  std::size_t offset;
+  ByteView bytes;
+};
+
+// JSON elements with commas between them, appended back to back. With `held`, attachments of more
+// than 4 KiB are listed there, in order, instead of being copied.
 Status append_as_msgpack(std::string_view elements, std::span<const ByteView> attachments,
-                         Bytes& out);
+                         Bytes& out, std::vector<HeldAttachment>* held = nullptr);
 // One JSON element without space around it.
 Status append_element_as_msgpack(std::string_view element, std::span<const ByteView> attachments,
-                                 Bytes& out);
+                                 Bytes& out, std::vector<HeldAttachment>* held = nullptr);
 
 }  // namespace conat

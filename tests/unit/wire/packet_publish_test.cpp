@@ -152,6 +152,24 @@ TEST_CASE("deliveries are converted between the encodings", "[publish]") {
   CHECK(odd_text.delivered(kMsgpack, "s") == same.delivered(kMsgpack, "s"));
 }
 
+TEST_CASE("attachments of every size stand where their placeholders were", "[publish]") {
+  for (const std::size_t size : {0, 255, 256, 4096, 4097, 65'535, 65'536, 200'000}) {
+    INFO(size);
+    const Bytes large(size, 'l');
+    const Bytes small(3, 's');
+    const Publish from_text(
+        kText,
+        {text(
+             R"(453-["publish",["s",{"_placeholder":true,"num":2},"between",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"in":{"_placeholder":true,"num":2}}]])"),
+         {true, small},
+         {true, large},
+         {true, large}});
+    const Publish from_msgpack = msgpack_publish(
+        Value::Array{"s", large, "between", small, large, Value::Map{{"in", large}}});
+    CHECK(from_text.delivered(kMsgpack, "p") == from_msgpack.delivered(kMsgpack, "p"));
+  }
+}
+
 TEST_CASE("what socket.io-msgpack-parser has of its own reaches text clients", "[publish]") {
   // Uint8Array, undefined and Date, as socket.io-msgpack-parser 3.0.2 from npm writes them.
   const Publish publish(
