@@ -8,6 +8,8 @@ namespace {
 
 // Kept for the next burst; a larger vector is released when it has run empty.
 constexpr std::size_t kept_capacity = 512;
+// From this size on a buffer is given back before its last bytes are written.
+constexpr std::size_t worth_trimming_bytes = 64 * 1024;
 
 iovec part_of(const std::uint8_t* data, std::size_t size) {
   return {const_cast<std::uint8_t*>(data), size};
@@ -66,8 +68,17 @@ void WriteQueue::consume(std::size_t count) {
     count -= items_[head_].size();
     items_[head_] = SharedBytes();
     ++head_;
+    started_ = false;
   }
-  offset_ = count;
+  if (count != 0) {
+    started_ = true;
+    SharedBytes& rest = items_[head_];
+    if (rest.size() >= worth_trimming_bytes && rest.size() - count < copy_below_bytes) {
+      rest = SharedBytes::copy_of(rest.view().subspan(count));
+    } else {
+      offset_ = count;
+    }
+  }
   if (head_ == items_.size()) {
     items_.clear();
     head_ = 0;
@@ -81,20 +92,20 @@ void WriteQueue::consume(std::size_t count) {
 void WriteQueue::clear() {
   items_ = {};
   head_ = offset_ = bytes_ = 0;
+  started_ = false;
 }
 
 void WriteQueue::drop_unstarted(bool keep_last) {
   if (empty()) return;
   std::vector<SharedBytes> kept;
-  const bool started = offset_ != 0;
-  if (started) kept.push_back(items_[head_]);
-  const bool last_is_started = started && head_ + 1 == items_.size();
+  if (started_) kept.push_back(items_[head_]);
+  const bool last_is_started = started_ && head_ + 1 == items_.size();
   if (keep_last && !last_is_started) kept.push_back(items_.back());
   items_ = std::move(kept);
   head_ = 0;
   bytes_ = 0;
   for (const auto& item : items_) bytes_ += item.size();
-  if (started) bytes_ -= offset_;
+  if (started_) bytes_ -= offset_;
 }
 
 }  // namespace conat::net

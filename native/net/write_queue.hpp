@@ -42,7 +42,8 @@ class WriteQueue {
   Batch gather(std::span<iovec, max_parts> parts, std::span<std::uint8_t> scratch) const;
   // Copies from the front until `target` is full or everything is copied; returns how much.
   std::size_t copy(std::span<std::uint8_t> target) const;
-  // The first `count` bytes are written.
+  // The first `count` bytes are written. A little that is left of a large buffer is copied, so that
+  // it does not keep the rest in memory.
   void consume(std::size_t count);
   void clear();
   // Drops everything but the rest of a buffer that is partly written, and the last one if
@@ -54,6 +55,7 @@ class WriteQueue {
   std::vector<SharedBytes> items_;  // from head_ on
   std::size_t head_ = 0;
   std::size_t offset_ = 0;  // written bytes of items_[head_]
+  bool started_ = false;    // items_[head_] is partly written, or what is left of one that is
   std::size_t bytes_ = 0;
 };
 

@@ -81,7 +81,9 @@ TEST_CASE("Whatever part is written, the stream of bytes stays the same") {
     std::string written;
     for (int step = 0; step < 200; ++step) {
       if (random() % 3 != 0) {
-        const std::size_t size = random() % 10 == 0 ? 1 + random() % 9000 : 1 + random() % 200;
+        const std::size_t size = random() % 50 == 0   ? 65'000 + random() % 5000
+                                 : random() % 10 == 0 ? 1 + random() % 9000
+                                                      : 1 + random() % 200;
         std::string text;
         for (std::size_t i = 0; i < size; ++i) text.push_back(static_cast<char>(random()));
         queue.push(bytes_of(text));
@@ -91,7 +93,10 @@ TEST_CASE("Whatever part is written, the stream of bytes stays the same") {
         const std::string offered = writer.gather(queue, batch);
         REQUIRE(batch.bytes == offered.size());
         REQUIRE(batch.bytes > 0);
-        const std::size_t taken = random() % 2 == 0 ? batch.bytes : 1 + random() % batch.bytes;
+        const std::size_t taken =
+            random() % 2 == 0   ? batch.bytes
+            : random() % 2 == 0 ? 1 + random() % batch.bytes
+                                : batch.bytes - random() % std::min<std::size_t>(batch.bytes, 4200);
         written += offered.substr(0, taken);
         queue.consume(taken);
       }
@@ -104,6 +109,34 @@ TEST_CASE("Whatever part is written, the stream of bytes stays the same") {
     }
     REQUIRE(written == expected);
   }
+}
+
+TEST_CASE("The last bytes of a large buffer do not keep all of it") {
+  WriteQueue queue;
+  Writer writer;
+  WriteQueue::Batch batch;
+  const std::string large = std::string(99'000, 'L') + std::string(999, 'R') + "E";
+  const SharedBytes shared = bytes_of(large);
+  queue.push(shared);
+  queue.push(bytes_of("next"));
+  queue.consume(50'000);
+  writer.gather(queue, batch);
+  CHECK(writer.parts[0].iov_base == shared.data() + 50'000);
+  queue.consume(49'000);
+  CHECK(queue.bytes() == 1004);
+  CHECK(writer.gather(queue, batch) == large.substr(99'000) + "next");
+  queue.drop_unstarted(false);
+  CHECK(writer.gather(queue, batch) == large.substr(99'000));
+  CHECK((writer.parts[0].iov_base < shared.data() ||
+         writer.parts[0].iov_base >= shared.data() + shared.size()));
+  queue.consume(999);
+  queue.drop_unstarted(false);
+  CHECK(writer.gather(queue, batch) == "E");
+  queue.consume(1);
+  CHECK(queue.empty());
+  queue.push(bytes_of("new"));
+  queue.drop_unstarted(false);
+  CHECK(queue.empty());
 }
 
 TEST_CASE("Dropping keeps what is begun, and the last one if wanted") {
