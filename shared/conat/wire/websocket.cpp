@@ -18,7 +18,7 @@ constexpr std::uint8_t kLength16 = 126;
 constexpr std::uint8_t kLength64 = 127;
 constexpr std::size_t kMaxReasonBytes = 123;
 // A buffer of at most this many bytes is kept for the next message that comes in pieces.
-constexpr std::size_t kKeptBytes = 1024;
+constexpr std::size_t kKeptFrameBytes = 1024;
 // Between messages that come close on each other: allocating anew costs little beyond that.
 constexpr std::size_t kReusedBytes = 1'000'000;
 
@@ -92,7 +92,7 @@ WebSocketReader::Step WebSocketReader::next() {
 // Nothing of the input is left: an idle connection shall not hold on to what a big message took.
 WebSocketReader::Step WebSocketReader::wait() {
   input_ = {};
-  if (assembled_.empty() && assembled_.capacity() > kKeptBytes) Bytes().swap(assembled_);
+  if (assembled_.empty() && assembled_.capacity() > kKeptFrameBytes) Bytes().swap(assembled_);
   return Step::need_more;
 }
 
@@ -181,9 +181,11 @@ void WebSocketReader::keep(ByteView payload) {
     const std::size_t needed = assembled_.size() + payload.size();
     if (needed > assembled_.capacity()) {
       // Grown step by step, since a header can promise what never comes; never above what it
-      // promises, which is within the bound.
-      const std::size_t promised = assembled_.size() + frame_.size - frame_.read;
-      assembled_.reserve(std::min(promised, std::max(needed, 2 * assembled_.capacity())));
+      // promises, which is within the bound, or above the bound when more frames are to come (a
+      // browser sends a large message in hundreds).
+      const std::size_t limit = frame_.final ? assembled_.size() + frame_.size - frame_.read
+                                             : static_cast<std::size_t>(max_message_bytes_);
+      assembled_.reserve(std::min(limit, std::max(needed, 2 * assembled_.capacity())));
     }
     append(assembled_, payload);
   }

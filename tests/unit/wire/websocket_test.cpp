@@ -1,6 +1,7 @@
 #include "conat/wire/websocket.hpp"
 
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "conat/base/limits.hpp"
 #include "unit/wire/wire_test_util.hpp"
@@ -266,6 +267,25 @@ TEST_CASE("no more is held than was promised, and nothing when it was taken", "[
   }
   CHECK(messages == 1);
   CHECK(reader.held_bytes() == 0);
+}
+
+TEST_CASE("a message in many frames, as browsers send it, is moved a few times only",
+          "[websocket]") {
+  constexpr std::size_t kFrames = 1000;
+  const std::string piece(4000, 'p');
+  WebSocketReader reader(WebSocketRole::server, kFrames * piece.size());
+  std::size_t moves = 0;
+  std::size_t held = 0;
+  for (std::size_t i = 0; i < kFrames; ++i) {
+    Bytes frame = masked_raw(i == 0 ? 0x02 : i + 1 < kFrames ? 0x00 : 0x80, piece);
+    reader.feed(frame);
+    const Step step = reader.next();
+    CHECK(step == (i + 1 < kFrames ? Step::need_more : Step::message));
+    if (std::exchange(held, reader.held_bytes()) != reader.held_bytes()) ++moves;
+  }
+  CHECK(reader.payload().size() == kFrames * piece.size());
+  CHECK(held <= kFrames * piece.size());
+  CHECK(moves <= 12);
 }
 
 TEST_CASE("the bound can be raised later", "[websocket]") {
