@@ -126,6 +126,19 @@ export class Broker {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
   }
 
+  /** What the broker's memory grew by at most, bytes, while it worked. */
+  async growth(work: () => Promise<void>): Promise<number> {
+    const before = this.rss();
+    let peak = before;
+    const timer = setInterval(() => (peak = Math.max(peak, this.rss())), 5);
+    try {
+      await work();
+    } finally {
+      clearInterval(timer);
+    }
+    return (Math.max(peak, this.rss()) - before) * 1024;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
