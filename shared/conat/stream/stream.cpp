@@ -6,7 +6,7 @@
 namespace conat {
 namespace {
 
-constexpr StreamSequence kLastSequence = std::numeric_limits<StreamSequence>::max();
+constexpr StreamSequence kHighestSequence = std::numeric_limits<StreamSequence>::max();
 // Longer lives than this (in ms, about 30,000 years) are cut, so that time + ttl cannot overflow.
 constexpr std::int64_t kMaxTtl = 1'000'000'000'000'000;
 // What a message takes in an answer besides its own bytes.
@@ -333,7 +333,7 @@ Status Stream::discard_oldest(Load load, StreamSequence keep) {
   if (left <= 0) return Nothing{};
   std::vector<StoredSummary> victims;
   const Status scanned =
-      store_->scan_summaries(discard_from_, kLastSequence, [&](const StoredSummary& message) {
+      store_->scan_summaries(discard_from_, kHighestSequence, [&](const StoredSummary& message) {
         discard_from_ = message.seq;
         if (message.seq == keep || is_held(message.seq)) return true;
         victims.push_back(message);
@@ -405,7 +405,7 @@ bool Stream::needs_enforcement() const {
 
 Result<std::vector<StreamSequence>> Stream::erase(const DeleteRequest& request) {
   if (Status state = ready(); !state.ok()) return std::move(state.error());
-  if (request.all) return erase_through(kLastSequence);
+  if (request.all) return erase_through(kHighestSequence);
   if (request.last_seq) return erase_through(*request.last_seq);
   std::vector<StreamSequence> seqs;
   if (request.seq) {
@@ -487,7 +487,7 @@ Result<std::optional<StoredMessage>> Stream::get_key(std::string_view key) {
 Result<std::optional<StreamSequence>> Stream::get_range(StreamSequence from, StreamSequence to,
                                                         std::size_t max_bytes,
                                                         std::vector<StoredMessage>& out) {
-  if (to == 0) to = kLastSequence;
+  if (to == 0) to = kHighestSequence;
   std::size_t bytes = 0;
   std::optional<StreamSequence> full_after;
   Status status = store_->scan(from, to, [&](StoredMessage&& message) {

@@ -5,7 +5,7 @@
 namespace conat {
 namespace {
 
-constexpr std::uint64_t kHighBits = 0x8080808080808080u;
+constexpr std::uint64_t kUtf8HighBits = 0x8080808080808080u;
 
 bool is_continuation(std::uint8_t byte) { return (byte & 0xc0) == 0x80; }
 
@@ -31,7 +31,7 @@ const std::uint8_t* skip_ascii(const std::uint8_t* p, const std::uint8_t* end) {
   while (end - p >= 16) {
     std::uint64_t words[2];
     std::memcpy(words, p, sizeof words);
-    if (((words[0] | words[1]) & kHighBits) != 0) break;
+    if (((words[0] | words[1]) & kUtf8HighBits) != 0) break;
     p += 16;
   }
   while (p != end && *p < 0x80) ++p;
