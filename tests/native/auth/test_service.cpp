@@ -10,9 +10,13 @@
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
+#include <csignal>
 
 namespace conat::auth {
 namespace {
+
+// OpenSSL writes to its socket so that the signal comes when the other side has gone.
+[[maybe_unused]] const auto kBefore = std::signal(SIGPIPE, SIG_IGN);
 
 std::size_t content_length(const std::string& head) {
   const std::size_t at = head.find("Content-Length: ");
