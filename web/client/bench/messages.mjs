@@ -1,31 +1,12 @@
 // How fast the client is, against a real broker: publish without and with acknowledgement, receive, request.
 //
 //   usage: CONATD=path/to/conatd node bench/messages.mjs [seconds a case, default 2]
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { connect } from "conat-client";
+import { report, startBroker } from "./broker.mjs";
 
 const seconds = Number(process.argv[2] ?? 2);
-const binary = process.env.CONATD ?? fileURLToPath(new URL("../../../build/native-release/bin/conatd", import.meta.url));
-const data = mkdtempSync(join(tmpdir(), "conat-bench-"));
-const broker = spawn(binary, ["--port", "0", "--data", data], { stdio: ["ignore", "pipe", "ignore"] });
-const address = await new Promise((resolve, reject) => {
-  once(broker, "exit").then(() => reject(new Error(`${binary} ended`)));
-  createInterface({ input: broker.stdout }).on("line", (line) => {
-    const found = /listening on (http:\/\/[^ ]+:\d+)/.exec(line);
-    if (found) resolve(found[1]);
-  });
-});
-
-const report = (name, count, start) => {
-  const rate = (count * 1000) / (performance.now() - start);
-  console.log(`${name.padEnd(52)} ${Math.round(rate).toLocaleString("en").padStart(10)} /s`);
-};
+const broker = await startBroker();
+const { address } = broker;
 const pause = () => new Promise((resolve) => setImmediate(resolve));
 const client = connect({ address, noCache: true });
 const other = connect({ address, noCache: true });
@@ -103,6 +84,4 @@ const value = { user: "somebody", x: 0.25, y: 0.75, text: "a small message of ab
 }
 client.close();
 other.close();
-broker.kill("SIGTERM");
-await once(broker, "exit");
-rmSync(data, { recursive: true, force: true });
+await broker.stop();
