@@ -19,6 +19,7 @@ import { callService, callServices, serve } from "./services.js";
 import { SocketNamespace, Sockets } from "./socket/index.js";
 import { Subscription } from "./subscription.js";
 import { SyncStores, type AsyncStoreOptions, type SyncNamespace } from "./sync/index.js";
+import type { Row, SyncTable, SyncTableOptions } from "./synctable/index.js";
 import { SubscriptionTable } from "./subscriptions.js";
 import { defaults, timeoutOf } from "./timeouts.js";
 import { Bench, show } from "./tools.js";
@@ -457,6 +458,14 @@ export class Client extends Emitter<ClientEvents> implements Responder {
   /** Opens a stream that is asked at every call instead of being downloaded. @throws ConatError `closed` */
   astream<T = unknown>(options: AsyncStoreOptions): AStream<T> {
     return this.stores.astream<T>(options);
+  }
+
+  /**
+   * Opens a table of objects by primary key, chosen by a query.
+   * @throws ConatError for a malformed query, 400, 403, 429; other failures are retried for ever.
+   */
+  async synctable<T = Row>(options: SyncTableOptions): Promise<SyncTable<T>> {
+    return this.stores.synctable<T>(options);
   }
 
   /**

@@ -46,6 +46,10 @@ export {
 export { inventory, Inventory, type InventoryEntry, type InventoryFilter, type InventoryScope } from "./inventory/inventory.js";
 export type { InventoryRecord, StoreType } from "./inventory/records.js";
 export { PubSub, type PubSubEvents, type PubSubOptions } from "./pubsub/pubsub.js";
+export {
+  stringId, SyncTable, type Row, type SyncTableChange, type SyncTableEvents, type SyncTableOptions, type SyncTableState,
+  type TableQuery,
+} from "./synctable/index.js";
 export { type Feed } from "./async_queue.js";
 export {
   assertHasWritePermission, setDefaultReconnectDelay, StreamClient, type CallTimeout, type DeleteChange,

@@ -10,6 +10,7 @@ import { DkvStores, type DKV, type DKVOptions } from "../dkv/index.js";
 import { closed } from "../errors.js";
 import { InventoryKeeper } from "../inventory/keeper.js";
 import type { Responder } from "../message.js";
+import { SyncTables, type Row, type SyncTable, type SyncTableOptions } from "../synctable/index.js";
 import { Streams, type StreamClient, type StreamOptions } from "../stream/index.js";
 import type { Driver } from "../wasm/driver.js";
 import { Record as Kind, type RecordReader } from "../wasm/records.js";
@@ -33,6 +34,8 @@ export interface SyncNamespace {
   akv<T = unknown>(options: AsyncStoreOptions): AKV<T>;
   /** Opens a stream without downloading it. */
   astream<T = unknown>(options: AsyncStoreOptions): AStream<T>;
+  /** Opens a table of objects by primary key. */
+  synctable<T = Row>(options: SyncTableOptions): Promise<SyncTable<T>>;
   /** Opens a persistent stream as the server has it. */
   stream(options: StreamOptions): StreamClient;
 }
@@ -42,6 +45,7 @@ type StoresClient = StoresOwner & Responder & { readonly options: { readonly big
 export class SyncStores implements SyncNamespace {
   readonly #dkvs: DkvStores;
   readonly #dkos: DkoStores;
+  readonly #tables: SyncTables;
   readonly #streams: Streams;
   readonly #asyncStores: AsyncStores;
   readonly logs: LogStores;
@@ -55,6 +59,7 @@ export class SyncStores implements SyncNamespace {
     this.#keeper = new InventoryKeeper({ akv: (options) => this.akv(options), stream: (options) => this.stream(options) });
     this.#dkvs = new DkvStores(client, driver, this.#streams, this.#keeper);
     this.#dkos = new DkoStores(this.#dkvs);
+    this.#tables = new SyncTables(this);
     this.#asyncStores = new AsyncStores(this.#streams);
     this.logs = new LogStores(driver, this.#streams, client.options.bigint ?? false, this.#keeper);
   }
@@ -96,6 +101,11 @@ export class SyncStores implements SyncNamespace {
     return this.#asyncStores.astream<T>(options);
   }
 
+  async synctable<T = Row>(options: SyncTableOptions): Promise<SyncTable<T>> {
+    this.#assertOpen();
+    return this.#tables.open<T>(options);
+  }
+
   stream(options: StreamOptions): StreamClient {
     this.#assertOpen();
     return this.#streams.open(options);
@@ -129,6 +139,7 @@ export class SyncStores implements SyncNamespace {
       cstream: (options) => this.cstream(options),
       akv: (options) => this.akv(options),
       astream: (options) => this.astream(options),
+      synctable: (options) => this.synctable(options),
       stream: (options) => this.stream(options),
     };
   }
