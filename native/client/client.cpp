@@ -6,6 +6,7 @@
 
 #include "client/connection.hpp"
 #include "client/dkv_state.hpp"
+#include "client/held_stream_state.hpp"
 #include "client/stream_state.hpp"
 #include "client/subscription_state.hpp"
 #include "conat/subject/subject.hpp"
@@ -298,6 +299,47 @@ Result<Stream> Client::stream(StreamSettings settings) const {
   const auto state = std::make_shared<Stream::State>(connection_, std::move(settings));
   if (Status opened = state->open(); !opened.ok()) return opened.error();
   return Stream(state);
+}
+
+Result<Akv> Client::akv(StreamSettings settings) const {
+  auto below = stream(std::move(settings));
+  if (!below.ok()) return below.error();
+  return Akv(std::move(*below));
+}
+
+void Client::begin_dko(const DkoSettings& settings, Completion<Result<Dko>> done) const {
+  begin_dkv(Dko::settings_below(settings), [done](Result<Dkv> dkv) {
+    if (!dkv.ok()) return done(dkv.error());
+    done(Dko(std::move(*dkv)));
+  });
+}
+
+void Client::begin_core_stream(const HeldStreamSettings& settings,
+                               Completion<Result<CoreStream>> done) const {
+  const auto state = std::make_shared<HeldStream::CoreState>(connection_, settings);
+  state->open([state, done](const std::optional<Error>& error) {
+    done(error ? Result<CoreStream>(*error) : Result<CoreStream>(CoreStream(state)));
+  });
+}
+
+void Client::begin_dstream(const HeldStreamSettings& settings,
+                           Completion<Result<DStream>> done) const {
+  const auto state = std::make_shared<HeldStream::DState>(connection_, settings);
+  state->open([state, done](const std::optional<Error>& error) {
+    done(error ? Result<DStream>(*error) : Result<DStream>(DStream(state)));
+  });
+}
+
+void Client::begin_pubsub(const PubSubSettings& settings, Completion<Result<PubSub>> done) const {
+  const auto subject = PubSub::subject_of(settings);
+  if (!subject.ok()) return done(subject.error());
+  SubscribeSettings subscribe;
+  subscribe.max_buffered = settings.max_buffered;
+  begin_subscribe(*subject, subscribe,
+                  [connection = connection_, done](Result<Subscription> subscription) {
+                    if (!subscription.ok()) return done(subscription.error());
+                    done(PubSub(connection, std::move(*subscription)));
+                  });
 }
 
 }  // namespace conat::native

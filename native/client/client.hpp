@@ -36,8 +36,12 @@
 #include <string_view>
 #include <vector>
 
+#include "client/akv.hpp"
 #include "client/completion.hpp"
+#include "client/dko.hpp"
 #include "client/dkv.hpp"
+#include "client/held_stream.hpp"
+#include "client/pubsub.hpp"
 #include "client/service.hpp"
 #include "client/settings.hpp"
 #include "client/socket.hpp"
@@ -280,8 +284,45 @@ class Client {
           self.begin_dkv(settings, std::move(done));
         });
   }
+  // -> Result<Dko>, likewise: objects, each field of which merges by itself.
+  template <class Token = DefaultToken>
+  auto dko(DkoSettings settings, Token&& token = {}) const {
+    return initiate<Result<Dko>>(
+        loop(), token,
+        [self = *this, settings = std::move(settings)](Completion<Result<Dko>> done) {
+          self.begin_dko(settings, std::move(done));
+        });
+  }
+  // -> Result<CoreStream>, Result<DStream>, likewise.
+  template <class Token = DefaultToken>
+  auto core_stream(HeldStreamSettings settings, Token&& token = {}) const {
+    return initiate<Result<CoreStream>>(
+        loop(), token,
+        [self = *this, settings = std::move(settings)](Completion<Result<CoreStream>> done) {
+          self.begin_core_stream(settings, std::move(done));
+        });
+  }
+  template <class Token = DefaultToken>
+  auto dstream(HeldStreamSettings settings, Token&& token = {}) const {
+    return initiate<Result<DStream>>(
+        loop(), token,
+        [self = *this, settings = std::move(settings)](Completion<Result<DStream>> done) {
+          self.begin_dstream(settings, std::move(done));
+        });
+  }
   // Error: a path that is not allowed.
   Result<Stream> stream(StreamSettings settings) const;
+  Result<Akv> akv(StreamSettings settings) const;
+  // -> Result<PubSub>, when the server has confirmed that it listens. Errors: 403, 429,
+  // invalid_argument.
+  template <class Token = DefaultToken>
+  auto pubsub(PubSubSettings settings, Token&& token = {}) const {
+    return initiate<Result<PubSub>>(
+        loop(), token,
+        [self = *this, settings = std::move(settings)](Completion<Result<PubSub>> done) {
+          self.begin_pubsub(settings, std::move(done));
+        });
+  }
 
   // ---- sockets ----
   // client.socket().listen("chat"), client.socket().connect("chat"); see socket.hpp.
@@ -316,6 +357,11 @@ class Client {
                       Completion<Result<bool>> done) const;
   void begin_ask(ServerQuestion question, Completion<Result<std::vector<std::string>>> done) const;
   void begin_dkv(const DkvSettings& settings, Completion<Result<Dkv>> done) const;
+  void begin_dko(const DkoSettings& settings, Completion<Result<Dko>> done) const;
+  void begin_core_stream(const HeldStreamSettings& settings,
+                         Completion<Result<CoreStream>> done) const;
+  void begin_dstream(const HeldStreamSettings& settings, Completion<Result<DStream>> done) const;
+  void begin_pubsub(const PubSubSettings& settings, Completion<Result<PubSub>> done) const;
   Result<Subscription> many(std::string_view subject, const Value& value,
                             const RequestManySettings& settings, bool null_ends) const;
 

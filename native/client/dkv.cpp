@@ -1,14 +1,10 @@
 #include "client/dkv.hpp"
 
+#include "client/decoded.hpp"
 #include "client/dkv_state.hpp"
 
 namespace conat::native {
 namespace {
-
-Value decoded(PayloadEncoding encoding, ByteView raw) {
-  Result<Value> value = decode_payload(encoding, raw);
-  return value.ok() ? std::move(*value) : Value(to_bytes(raw));
-}
 
 std::optional<Value> decoded(const std::optional<EncodedValue>& value) {
   if (!value) return std::nullopt;

@@ -81,6 +81,7 @@ class DkvChanges {
   }
 
  private:
+  friend class DkoChanges;
   std::shared_ptr<Queue> queue_;
 };
 
@@ -127,6 +128,7 @@ class Dkv {
 
  private:
   friend class Client;
+  friend class Dko;
   class State;
 
   explicit Dkv(std::shared_ptr<State> state);

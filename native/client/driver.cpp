@@ -102,6 +102,13 @@ void Driver::end() {
   for (auto& [id, callback] : std::exchange(saves_, {})) callback(closed);
   for (auto& [id, callback] : std::exchange(stream_calls_, {})) (*callback)(closed, true);
   for (auto& [id, callback] : std::exchange(socket_requests_, {})) (*callback)(closed, true);
+  for (auto& [id, callback] : std::exchange(core_stream_loads_, {})) callback(closed);
+  for (auto& [id, callback] : std::exchange(dstream_calls_, {})) callback(closed);
+  for (auto* held : {&core_streams_, &dstreams_}) {
+    for (auto& [id, handlers] : std::exchange(*held, {})) {
+      if (handlers->closed) handlers->closed();
+    }
+  }
   for (auto& [id, handlers] : std::exchange(dkvs_, {})) {
     if (handlers->closed) handlers->closed();
   }
@@ -263,7 +270,9 @@ void Driver::close_stream(StreamClientId stream) {
 void Driver::stream_command(StreamClientId stream, std::string_view name, const Value& arguments,
                             const StreamCallOptions& options, OnStreamAnswer on_answer) {
   if (gone_) return on_answer(Error(ErrorKind::closed), true);
-  const CallId call = fabric_.streams().command(now(), stream, name, arguments, options);
+  StreamCallOptions own = options;
+  own.owner = kOwner;
+  const CallId call = fabric_.streams().command(now(), stream, name, arguments, own);
   stream_calls_[call] = std::make_shared<OnStreamAnswer>(std::move(on_answer));
   turn_soon();
 }
@@ -274,6 +283,75 @@ void Driver::stream_set(StreamClientId stream, const std::vector<StreamSet>& ite
   const CallId call = fabric_.streams().set_many(now(), stream, items, options);
   stream_calls_[call] = std::make_shared<OnStreamAnswer>(std::move(on_answer));
   turn_soon();
+}
+
+Result<CoreStreamId> Driver::open_core_stream(StreamOpenOptions options, HeldHandlers handlers) {
+  if (state() == ClientState::closed) return Error(ErrorKind::closed);
+  auto stream = fabric_.core_streams().open(now(), kOwner, std::move(options));
+  if (!stream.ok()) return stream;
+  core_streams_[*stream] = std::make_shared<HeldHandlers>(std::move(handlers));
+  turn_soon();
+  return stream;
+}
+
+void Driver::close_core_stream(CoreStreamId stream) {
+  if (gone_) return;
+  const auto kept = core_streams_.extract(stream);
+  fabric_.core_streams().close(now(), stream);
+  turn_soon();
+}
+
+void Driver::core_stream_set(CoreStreamId stream, const std::vector<StreamSet>& items,
+                             const StreamCallOptions& options, OnStreamAnswer on_answer) {
+  if (gone_) return on_answer(Error(ErrorKind::closed), true);
+  StreamCallOptions own = options;
+  own.owner = kOwner;
+  const CallId call = fabric_.core_streams().publish(now(), stream, items, own);
+  stream_calls_[call] = std::make_shared<OnStreamAnswer>(std::move(on_answer));
+  turn_soon();
+}
+
+Status Driver::core_stream_load(CoreStreamId stream, StreamSequence start_seq, OnDone on_done) {
+  if (gone_) return Error(ErrorKind::closed);
+  const Result<CallId> call = fabric_.core_streams().load(now(), stream, start_seq);
+  if (!call.ok()) return call.error();
+  core_stream_loads_[*call] = std::move(on_done);
+  turn_soon();
+  return Nothing{};
+}
+
+Result<DStreamId> Driver::open_dstream(DStreamOptions options, HeldHandlers handlers) {
+  if (state() == ClientState::closed) return Error(ErrorKind::closed);
+  auto stream = fabric_.dstreams().open(now(), kOwner, std::move(options));
+  if (!stream.ok()) return stream;
+  dstreams_[*stream] = std::make_shared<HeldHandlers>(std::move(handlers));
+  turn_soon();
+  return stream;
+}
+
+void Driver::close_dstream(DStreamId stream) {
+  if (gone_) return;
+  const auto kept = dstreams_.extract(stream);
+  fabric_.dstreams().close(now(), stream);
+  turn_soon();
+}
+
+Status Driver::dstream_save(DStreamId stream, OnDone on_done) {
+  if (gone_) return Error(ErrorKind::closed);
+  const Result<CallId> call = fabric_.dstreams().save(now(), stream);
+  if (!call.ok()) return call.error();
+  dstream_calls_[*call] = std::move(on_done);
+  turn_soon();
+  return Nothing{};
+}
+
+Status Driver::dstream_load(DStreamId stream, StreamSequence start_seq, OnDone on_done) {
+  if (gone_) return Error(ErrorKind::closed);
+  const Result<CallId> call = fabric_.dstreams().load(now(), stream, start_seq);
+  if (!call.ok()) return call.error();
+  dstream_calls_[*call] = std::move(on_done);
+  turn_soon();
+  return Nothing{};
 }
 
 // ---- sockets ----

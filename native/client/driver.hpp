@@ -69,6 +69,14 @@ class Driver : public std::enable_shared_from_this<Driver> {
     std::function<void(const Error& error)> failed;  // for good, or the client was closed
     std::function<void(bool connected)> connection;
   };
+  // Of a CoreStream or a DStream.
+  struct HeldHandlers {
+    // It is loaded, or could not be opened (then it is gone).
+    std::function<void(const std::optional<Error>& error)> opened;
+    std::function<void(const StreamLogChange& change)> change;
+    std::function<void(const EncodedValue& value, const Error& error)> rejected;
+    std::function<void()> closed;  // with the client
+  };
   struct SocketHandlers {
     std::function<void(SocketState state)> state;
     std::function<void(MessageData data)> data;
@@ -142,6 +150,17 @@ class Driver : public std::enable_shared_from_this<Driver> {
   void stream_set(StreamClientId stream, const std::vector<StreamSet>& items,
                   const StreamCallOptions& options, OnStreamAnswer on_answer);
 
+  // Streams that are held whole. Their commands go to the stream below, see stream_command().
+  Result<CoreStreamId> open_core_stream(StreamOpenOptions options, HeldHandlers handlers);
+  void close_core_stream(CoreStreamId stream);
+  void core_stream_set(CoreStreamId stream, const std::vector<StreamSet>& items,
+                       const StreamCallOptions& options, OnStreamAnswer on_answer);
+  Status core_stream_load(CoreStreamId stream, StreamSequence start_seq, OnDone on_done);
+  Result<DStreamId> open_dstream(DStreamOptions options, HeldHandlers handlers);
+  void close_dstream(DStreamId stream);
+  Status dstream_save(DStreamId stream, OnDone on_done);
+  Status dstream_load(DStreamId stream, StreamSequence start_seq, OnDone on_done);
+
   Result<SocketId> connect_socket(std::string_view subject, const ConnectOptions& options,
                                   SocketHandlers handlers);
   Result<SocketServerId> listen(std::string_view subject, const ListenOptions& options,
@@ -202,6 +221,14 @@ class Driver : public std::enable_shared_from_this<Driver> {
   void handle(dkv_effect::Rejected&);
   void handle(dkv_effect::MergeNeeded&);
   void handle(dkv_effect::Saved&);
+  void handle(core_stream_effect::Opened&);
+  void handle(core_stream_effect::Change&);
+  void handle(core_stream_effect::Loaded&);
+  void handle(dstream_effect::Opened&);
+  void handle(dstream_effect::Change&);
+  void handle(dstream_effect::Rejected&);
+  void handle(dstream_effect::Saved&);
+  void handle(dstream_effect::Loaded&);
   void told(SubscriptionId id, const std::optional<Error>& error);
   // Whether requests can be answered; an error when they never can.
   std::optional<Status> readiness();
@@ -235,6 +262,10 @@ class Driver : public std::enable_shared_from_this<Driver> {
   Map<CallId, OnDone> saves_;
   Map<StreamClientId, std::shared_ptr<StreamHandlers>> streams_;
   Map<CallId, std::shared_ptr<OnStreamAnswer>> stream_calls_;
+  Map<CoreStreamId, std::shared_ptr<HeldHandlers>> core_streams_;
+  Map<CallId, OnDone> core_stream_loads_;
+  Map<DStreamId, std::shared_ptr<HeldHandlers>> dstreams_;
+  Map<CallId, OnDone> dstream_calls_;
   Map<SocketId, std::shared_ptr<SocketHandlers>> sockets_;
   Map<CallId, std::shared_ptr<OnReply>> socket_requests_;
   Map<SocketServerId, std::shared_ptr<SocketServerHandlers>> servers_;

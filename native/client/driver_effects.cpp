@@ -313,4 +313,47 @@ void Driver::handle(dkv_effect::Saved& saved) {
   if (const OnDone callback = take(saves_, saved.call)) callback(saved.error);
 }
 
+// ---- streams that are held whole ----
+
+void Driver::handle(core_stream_effect::Opened& opened) {
+  const auto handlers = find(core_streams_, opened.stream);
+  if (!handlers) return;
+  if (opened.error) core_streams_.erase(opened.stream);
+  if (handlers->opened) handlers->opened(opened.error);
+}
+
+void Driver::handle(core_stream_effect::Change& change) {
+  const auto handlers = find(core_streams_, change.stream);
+  if (handlers && handlers->change) handlers->change(change.change);
+}
+
+void Driver::handle(core_stream_effect::Loaded& loaded) {
+  if (const OnDone callback = take(core_stream_loads_, loaded.call)) callback(loaded.error);
+}
+
+void Driver::handle(dstream_effect::Opened& opened) {
+  const auto handlers = find(dstreams_, opened.stream);
+  if (!handlers) return;
+  if (opened.error) dstreams_.erase(opened.stream);
+  if (handlers->opened) handlers->opened(opened.error);
+}
+
+void Driver::handle(dstream_effect::Change& change) {
+  const auto handlers = find(dstreams_, change.stream);
+  if (handlers && handlers->change) handlers->change(change.change);
+}
+
+void Driver::handle(dstream_effect::Rejected& rejected) {
+  const auto handlers = find(dstreams_, rejected.stream);
+  if (handlers && handlers->rejected) handlers->rejected(rejected.value, rejected.error);
+}
+
+void Driver::handle(dstream_effect::Saved& saved) {
+  if (const OnDone callback = take(dstream_calls_, saved.call)) callback(saved.error);
+}
+
+void Driver::handle(dstream_effect::Loaded& loaded) {
+  if (const OnDone callback = take(dstream_calls_, loaded.call)) callback(loaded.error);
+}
+
 }  // namespace conat::native

@@ -8,19 +8,6 @@ namespace {
 
 constexpr std::size_t kMaxUnreadUpdates = 1'000'000;
 
-Result<StreamOpenOptions> open_options(const StreamSettings& settings) {
-  auto location = store_location(settings.name, settings.account_id, settings.project_id);
-  if (!location.ok()) return location.error();
-  StreamOpenOptions options;
-  options.scope = std::move(location->scope);
-  options.path = std::move(location->path);
-  options.service = settings.service;
-  options.ephemeral = settings.ephemeral;
-  options.sync = settings.sync;
-  options.follow = StreamFollow::nothing;
-  return options;
-}
-
 // The answer to `get`: the message, whose place in the stream is told by headers of their own.
 Result<std::optional<StreamMessage>> stored_message(Result<MessageData> reply) {
   if (!reply.ok()) return reply.error();
@@ -41,6 +28,52 @@ Result<std::optional<StreamMessage>> stored_message(Result<MessageData> reply) {
   return std::optional<StreamMessage>(std::move(message));
 }
 
+}  // namespace
+
+Result<StreamOpenOptions> open_options(const StreamSettings& settings) {
+  auto location = store_location(settings.name, settings.account_id, settings.project_id);
+  if (!location.ok()) return location.error();
+  StreamOpenOptions options;
+  options.scope = std::move(location->scope);
+  options.path = std::move(location->path);
+  options.service = settings.service;
+  options.ephemeral = settings.ephemeral;
+  options.sync = settings.sync;
+  options.follow = StreamFollow::nothing;
+  return options;
+}
+
+StreamSet stream_set(const MessageData& data, const StreamPublishSettings& settings) {
+  StreamSet item;
+  if (settings.key) item.key = *settings.key;
+  item.encoding = data.encoding;
+  item.raw = data.raw;
+  item.headers = data.headers;
+  item.ttl_ms = settings.ttl.count();
+  item.previous_seq = settings.previous_seq;
+  item.message_id = settings.message_id;
+  return item;
+}
+
+Result<SetResult> stored_result(const Result<MessageData>& reply) {
+  if (!reply.ok()) return reply.error();
+  auto results = parse_set_many_answer(*reply);
+  if (!results.ok()) return results.error();
+  if (results->size() != 1) return Error(ErrorKind::malformed, "malformed answer to setMany");
+  return std::move(results->front());
+}
+
+Value erase_arguments(const StreamErase& what) {
+  Value arguments;
+  if (what.all) arguments.set("all", Value(true));
+  if (what.up_to) arguments.set("last_seq", Value(*what.up_to));
+  if (!what.seqs.empty()) {
+    Value::Array seqs(what.seqs.begin(), what.seqs.end());
+    arguments.set("seqs", Value(std::move(seqs)));
+  }
+  return arguments;
+}
+
 Result<std::vector<StreamSequence>> sequence_numbers(const Value& answer) {
   const Value* seqs = answer.find("seqs");
   const Value::Array* items = seqs == nullptr ? nullptr : seqs->if_array();
@@ -50,8 +83,6 @@ Result<std::vector<StreamSequence>> sequence_numbers(const Value& answer) {
   for (const Value& item : *items) result.push_back(item.integer_or(0));
   return result;
 }
-
-}  // namespace
 
 // ---- one stream ----
 
@@ -111,26 +142,12 @@ void Stream::begin_publish(State& state, const MessageData& data,
                            const StreamPublishSettings& settings,
                            Completion<Result<SetResult>> done) {
   if (state.failure) return done(*state.failure);
-  StreamSet item;
-  if (settings.key) item.key = *settings.key;
-  item.encoding = data.encoding;
-  item.raw = data.raw;
-  item.headers = data.headers;
-  item.ttl_ms = settings.ttl.count();
-  item.previous_seq = settings.previous_seq;
-  item.message_id = settings.message_id;
   StreamCallOptions options;
   options.timeout_ms = state.settings.timeout.count();
-  state.driver->stream_set(
-      state.id, {item}, options, state.pending([done](Result<MessageData> reply, bool) {
-        if (!reply.ok()) return done(reply.error());
-        auto results = parse_set_many_answer(*reply);
-        if (!results.ok()) return done(results.error());
-        if (results->size() != 1) {
-          return done(Error(ErrorKind::malformed, "malformed answer to setMany"));
-        }
-        done(std::move(results->front()));
-      }));
+  state.driver->stream_set(state.id, {stream_set(data, settings)}, options,
+                           state.pending([done](const Result<MessageData>& reply, bool) {
+                             done(stored_result(reply));
+                           }));
 }
 
 void Stream::begin_get(State& state, const Value& arguments,
@@ -142,13 +159,7 @@ void Stream::begin_get(State& state, const Value& arguments,
 
 void Stream::begin_erase(State& state, const StreamErase& what,
                          Completion<Result<std::vector<StreamSequence>>> done) {
-  Value arguments;
-  if (what.all) arguments.set("all", Value(true));
-  if (what.up_to) arguments.set("last_seq", Value(*what.up_to));
-  if (!what.seqs.empty()) {
-    Value::Array seqs(what.seqs.begin(), what.seqs.end());
-    arguments.set("seqs", Value(std::move(seqs)));
-  }
+  const Value arguments = erase_arguments(what);
   if (arguments.is_null()) return done(std::vector<StreamSequence>());
   begin_ask(state, "delete", arguments, [done](Result<Value> answer) {
     if (!answer.ok()) return done(answer.error());

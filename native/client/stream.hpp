@@ -10,6 +10,9 @@
 // repeated with the same message_id it takes effect once. A refusal to open (400, 403, 429) is the
 // answer to every operation.
 //
+// It is both the specification's stream client, with bytes, and AStream, with decode(). What holds
+// the messages here is in held_stream.hpp.
+//
 // Thread safety: none, the loop's thread.
 #pragma once
 
@@ -37,6 +40,11 @@ struct StreamSettings {
   Milliseconds timeout{limits::request_timeout_ms};  // for each answer
   std::string service = "persist";
 };
+
+// A message's value. Error: it is malformed, which any client can store.
+inline Result<Value> decode(const StreamMessage& message) {
+  return decode_payload(message.encoding, message.raw);
+}
 
 struct StreamPublishSettings {
   StreamPublishSettings() {}
@@ -169,6 +177,14 @@ class Stream {
   auto inventory(Token&& token = {}) {
     return ask("inventory", Value(), token);
   }
+  // Reads the stream's database: an array of rows, each a map. (Statements that write are refused.)
+  template <class Token = DefaultToken>
+  auto sqlite(std::string statement, Value parameters = {}, Token&& token = {}) {
+    Value arguments;
+    arguments.set("statement", Value(std::move(statement)));
+    if (!parameters.is_null()) arguments.set("params", std::move(parameters));
+    return ask("sqlite", std::move(arguments), token);
+  }
   // An array of texts.
   template <class Token = DefaultToken>
   auto keys(Token&& token = {}) {
@@ -178,6 +194,7 @@ class Stream {
   void close();
 
  private:
+  friend class Akv;
   friend class Client;
   class State;
 

@@ -11,6 +11,16 @@
 
 namespace conat::native {
 
+Result<StreamOpenOptions> open_options(const StreamSettings& settings);
+// Views of both, which must live as long as the item.
+StreamSet stream_set(const MessageData& data, const StreamPublishSettings& settings);
+// Of a request that stores one message.
+Result<SetResult> stored_result(const Result<MessageData>& reply);
+// Null: nothing is to be deleted.
+Value erase_arguments(const StreamErase& what);
+// The answer to a delete.
+Result<std::vector<StreamSequence>> sequence_numbers(const Value& answer);
+
 class Stream::State : public std::enable_shared_from_this<State> {
  public:
   State(std::shared_ptr<Connection> shared_connection, StreamSettings stream_settings)

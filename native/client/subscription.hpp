@@ -53,6 +53,7 @@ class Subscription {
 
  private:
   friend class Client;
+  friend class PubSub;
   friend class Socket;
   class State;
   using Queue = AsyncQueue<Message>;

@@ -1,0 +1,67 @@
+#include "client/pubsub.hpp"
+
+#include "client/connection.hpp"
+
+namespace conat::native {
+namespace {
+
+bool is_token(std::string_view text) {
+  return !text.empty() && text.find_first_of(" \t\r\n\v\f.*>") == std::string_view::npos;
+}
+
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view letters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t i = at; i < at + 3; ++i) {
+      group = group << 8 | (i < bytes.size() ? static_cast<std::uint8_t>(bytes[i]) : 0u);
+    }
+    const std::size_t letters_used = std::min<std::size_t>(bytes.size() - at, 3) + 1;
+    for (std::size_t i = 0; i < 4; ++i) {
+      text += i < letters_used ? letters[group >> (18 - 6 * i) & 63] : '=';
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> PubSub::subject_of(const PubSubSettings& settings) {
+  if (!is_token(settings.project_id)) {
+    return Error(ErrorKind::invalid_argument,
+                 "project_id must be a text without dots, spaces and wildcards");
+  }
+  if (!is_token(settings.name)) {
+    return Error(ErrorKind::invalid_argument,
+                 "the name must be a text without dots, spaces and wildcards");
+  }
+  return "project." + settings.project_id + ".-.pubsub-" + settings.name + "." +
+         (settings.path.empty() ? "-" : base64(settings.path));
+}
+
+Status PubSub::set(const Value& value) {
+  if (!connection_) return Error(ErrorKind::closed);
+  const auto sent = connection_->driver->publish_now(
+      subject(), MessageData::of(value, Headers(), PayloadEncoding::msgpack));
+  if (!sent.ok()) return sent.error();
+  return Nothing{};
+}
+
+void PubSub::begin_next(const std::shared_ptr<Queue>& queue,
+                        Completion<std::optional<Value>> done) {
+  queue->next(Milliseconds(0), [queue, done](std::optional<Message> message) {
+    if (!message) return done(std::nullopt);
+    Result<Value> value = message->data.decode();
+    if (!value.ok()) return begin_next(queue, done);
+    done(std::move(*value));
+  });
+}
+
+void PubSub::close() {
+  subscription_->close();
+  connection_.reset();
+}
+
+}  // namespace conat::native
