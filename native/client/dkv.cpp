@@ -6,11 +6,6 @@
 namespace conat::native {
 namespace {
 
-std::optional<Value> decoded(const std::optional<EncodedValue>& value) {
-  if (!value) return std::nullopt;
-  return decoded(value->encoding, value->raw);
-}
-
 Result<DkvOptions> core_options(const DkvSettings& settings) {
   auto location = store_location(settings.name, settings.account_id, settings.project_id);
   if (!location.ok()) return location.error();

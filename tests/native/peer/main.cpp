@@ -19,6 +19,7 @@
 #include <map>
 
 #include "client/client.hpp"
+#include "stores.hpp"
 
 using namespace conat::native;
 
@@ -130,6 +131,7 @@ class Peer {
       if (!interest.ok()) co_return interest.error();
       co_return object("interest", *interest);
     }
+    if (op == "store") co_return co_await stores_->carry_out(request);
     if (op == "socket_listen") co_return co_await socket_listen(subject);
     if (op == "socket_talk") co_return co_await socket_talk(subject, request);
     co_return Error(ErrorKind::invalid_argument, "unknown operation " + op);
@@ -146,6 +148,7 @@ class Peer {
     auto client = connect(loop_, settings);
     if (!client.ok()) co_return client.error();
     client_ = std::move(*client);
+    stores_.emplace(*client_);
     const Status status = co_await client_->wait_until_signed_in(kTimeout);
     if (!status.ok()) co_return status.error();
     co_return client_->info();
@@ -247,6 +250,7 @@ class Peer {
   asio::io_context& loop_;
   asio::posix::stream_descriptor input_;
   std::optional<Client> client_;
+  std::optional<peer::Stores> stores_;
   std::map<std::string, std::shared_ptr<Subscription>> subscriptions_;
 };
 

@@ -78,6 +78,11 @@ export class NativePeer implements Peer {
     return (await this.#call("socket_talk", { subject, count })) as { echoes: unknown; answer: unknown };
   }
 
+  /** What `tests/native/peer/stores.hpp` does with a synchronized structure. */
+  async store(command: Frame): Promise<unknown> {
+    return (await this.#call("store", command))["result"];
+  }
+
   close(): void {
     this.program.stdin.end();
   }
