@@ -31,3 +31,12 @@ TEST_CASE("example: a board that two change at once") {
   const RunningBroker broker;
   CHECK(output_of(EXAMPLE_BOARD, broker.port()) == "{\"text\":\"Hello, Bob\",\"x\":99}\n");
 }
+
+TEST_CASE("example: a conversation in a stream") {
+  const RunningBroker broker;
+  CHECK(output_of(EXAMPLE_CHAT, broker.port()) ==
+        "Ann has 1\n"
+        "{\"from\":\"Ann\",\"text\":\"Tea?\"}\n"
+        "{\"from\":\"Bob\",\"text\":\"Gladly\"}\n"
+        "deleted 2\n");
+}
