@@ -50,6 +50,9 @@ export {
   stringId, SyncTable, type Row, type SyncTableChange, type SyncTableEvents, type SyncTableOptions, type SyncTableState,
   type TableQuery,
 } from "./synctable/index.js";
+export {
+  createOpenFiles, OpenFiles, openFiles, type OpenFileEntry, type OpenFilesEvents, type OpenFilesOptions,
+} from "./open_files/open_files.js";
 export { type Feed } from "./async_queue.js";
 export {
   assertHasWritePermission, setDefaultReconnectDelay, StreamClient, type CallTimeout, type DeleteChange,
