@@ -80,6 +80,8 @@ void bind_stores(emscripten::class_<Handle>& fabric) {
       .function("dkvClear", &Handle::dkv_clear)
       .function("dkvSave", &Handle::dkv_save)
       .function("dkvResolve", &Handle::dkv_resolve)
+      .function("dkvKept", &Handle::dkv_kept)
+      .function("dkvRestore", &Handle::dkv_restore)
       .function("dkvHasUnsavedChanges", &Handle::dkv_has_unsaved_changes)
       .function("dkvIsStable", &Handle::dkv_is_stable)
       .function("dkvUnsavedChanges", &Handle::dkv_unsaved_changes);
@@ -119,6 +121,8 @@ void bind_logs(emscripten::class_<Handle>& fabric) {
       .function("dstreamSave", &Handle::dstream_save)
       .function("dstreamLoad", &Handle::dstream_load)
       .function("dstreamForget", &Handle::dstream_forget)
+      .function("dstreamKept", &Handle::dstream_kept)
+      .function("dstreamRestore", &Handle::dstream_restore)
       .function("dstreamUnsaved", &Handle::dstream_unsaved)
       .function("dstreamIsStable", &Handle::dstream_is_stable);
 }

@@ -138,6 +138,10 @@ class FabricHandle {
   // Window: the merged payload. `outcome`: 0 the merge failed, local wins; 1 a value; 2 delete.
   void dkv_resolve(double now, std::uint32_t dkv, std::uint32_t merge, std::uint32_t outcome,
                    std::uint32_t raw_length, std::uint32_t encoding);
+  // Local first: what is to be kept of it (its changes, or its state); and restoring that.
+  Answer dkv_kept(std::uint32_t dkv, bool changes);
+  Answer dkv_restore(double now, std::uint32_t dkv, std::uint32_t state_length,
+                     std::uint32_t changes_length, bool open_now);
   bool dkv_has_unsaved_changes(std::uint32_t dkv) const;
   bool dkv_is_stable(std::uint32_t dkv) const;
   // Result: text for each key.
@@ -199,6 +203,9 @@ class FabricHandle {
   Answer dstream_save(double now, std::uint32_t stream);
   Answer dstream_load(double now, std::uint32_t stream, double start_seq);
   void dstream_forget(double now, std::uint32_t stream, std::uint32_t count);
+  Answer dstream_kept(std::uint32_t stream, bool changes);
+  Answer dstream_restore(double now, std::uint32_t stream, std::uint32_t state_length,
+                         std::uint32_t changes_length, bool open_now);
   std::uint32_t dstream_unsaved(std::uint32_t stream) const;  // they are the last ones
   bool dstream_is_stable(std::uint32_t stream) const;
 

@@ -226,4 +226,19 @@ bool FabricHandle::dstream_is_stable(std::uint32_t stream) const {
   return store == nullptr || store->is_stable();
 }
 
+Answer FabricHandle::dstream_kept(std::uint32_t stream, bool changes) {
+  result_.clear();
+  result_.raw(changes ? fabric_.dstreams().kept_changes(stream)
+                      : fabric_.dstreams().kept_state(stream));
+  return answer_with_result();
+}
+
+Answer FabricHandle::dstream_restore(double now, std::uint32_t stream, std::uint32_t state_length,
+                                     std::uint32_t changes_length, bool open_now) {
+  window_used_ = 0;
+  const ByteView state = take(state_length);
+  const ByteView changes = take(changes_length);
+  return answer(fabric_.dstreams().restore(milliseconds(now), stream, state, changes, open_now));
+}
+
 }  // namespace conat

@@ -124,4 +124,18 @@ Answer FabricHandle::dkv_unsaved_changes(std::uint32_t dkv) {
   return answer_with_result();
 }
 
+Answer FabricHandle::dkv_kept(std::uint32_t dkv, bool changes) {
+  result_.clear();
+  result_.raw(changes ? fabric_.dkvs().kept_changes(dkv) : fabric_.dkvs().kept_state(dkv));
+  return answer_with_result();
+}
+
+Answer FabricHandle::dkv_restore(double now, std::uint32_t dkv, std::uint32_t state_length,
+                                 std::uint32_t changes_length, bool open_now) {
+  window_used_ = 0;
+  const ByteView state = take(state_length);
+  const ByteView changes = take(changes_length);
+  return answer(fabric_.dkvs().restore(milliseconds(now), dkv, state, changes, open_now));
+}
+
 }  // namespace conat

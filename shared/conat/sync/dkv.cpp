@@ -77,6 +77,14 @@ class Dkvs::Impl {
     return call;
   }
 
+  Status restore(TimeMs now, DkvId id, ByteView state, ByteView changes, bool open_now) {
+    Entry* entry = find(id);
+    if (entry == nullptr || entry->closing) return Error(ErrorKind::closed);
+    Status status = entry->store->restore(state, changes, open_now);
+    settle(now, id, *entry);
+    return status;
+  }
+
   void on_stream_effect(TimeMs now, StreamClientEffect effect) {
     const DkvId id = std::visit([](const auto& item) { return item.owner.id; }, effect);
     Entry* entry = find(id);
@@ -233,6 +241,18 @@ std::vector<std::string> Dkvs::unsaved_changes(DkvId dkv) const {
   return store == nullptr ? std::vector<std::string>{} : store->unsaved_changes();
 }
 bool Dkvs::is_stable(DkvId dkv) const { return !has_unsaved_changes(dkv); }
+
+Bytes Dkvs::kept_state(DkvId dkv) const {
+  const DkvStore* store = impl_->store(dkv);
+  return store == nullptr ? Bytes() : store->kept_state();
+}
+Bytes Dkvs::kept_changes(DkvId dkv) const {
+  const DkvStore* store = impl_->store(dkv);
+  return store == nullptr ? Bytes() : store->kept_changes();
+}
+Status Dkvs::restore(TimeMs now, DkvId dkv, ByteView state, ByteView changes, bool open_now) {
+  return impl_->restore(now, dkv, state, changes, open_now);
+}
 
 void Dkvs::on_stream_effect(TimeMs now, StreamClientEffect effect) {
   impl_->on_stream_effect(now, std::move(effect));

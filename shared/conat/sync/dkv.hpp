@@ -140,6 +140,16 @@ class Dkvs {
   std::vector<std::string> unsaved_changes(DkvId dkv) const;
   bool is_stable(DkvId dkv) const;
 
+  // Local first. What is known of the server, and what is unsaved with all that merging and
+  // recognizing it needs, for restore() in another run of the program; empty when closed. From
+  // restore() on what is written names its change in a header, by which it is recognized in the
+  // stream however much later. Given once after open() with what an earlier run has kept (empty:
+  // nothing), and again with the changes of a run that has ended. `open_now`: Opened follows
+  // without waiting for the server. Errors: closed; malformed, and nothing has been restored.
+  Bytes kept_state(DkvId dkv) const;
+  Bytes kept_changes(DkvId dkv) const;
+  Status restore(TimeMs now, DkvId dkv, ByteView state, ByteView changes, bool open_now);
+
   void on_stream_effect(TimeMs now, StreamClientEffect effect);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;

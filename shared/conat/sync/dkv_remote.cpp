@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "conat/sync/dkv_store.hpp"
+#include "conat/sync/kept.hpp"
 
 namespace conat {
 namespace {
@@ -19,6 +20,7 @@ bool is_tombstone(const StreamMessage& message) {
 void DkvStore::on_snapshot(TimeMs now, bool complete, std::vector<StreamMessage> messages) {
   (void)now;
   reloading_ = complete;
+  synced_ = true;
   for (StreamMessage& message : messages) {
     if (!message.key) continue;
     const std::string key = *message.key;
@@ -118,8 +120,7 @@ void DkvStore::apply(StreamMessage message) {
   keep_base(*pending, slot);
   table_.assign(slot, message, tombstone);
   Write* write = pending->write.get();
-  const bool echo =
-      write != nullptr && !message.message_id.empty() && message.message_id == write->message_id;
+  const bool echo = write != nullptr && change_id_of(message) == write->message_id;
   if (echo) {
     write->state = WriteState::acknowledged;
     write->seq = message.seq;

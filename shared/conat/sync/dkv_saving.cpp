@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "conat/sync/dkv_store.hpp"
+#include "conat/sync/kept.hpp"
 #include "conat/sync/save_policy.hpp"
 
 namespace conat {
@@ -131,6 +132,7 @@ StreamSet DkvStore::make_item(Pending& pending, Slot slot) {
     item.headers = tombstone_headers();
     item.ttl_ms = limits::tombstone_ttl_ms;
   }
+  if (kept_) item.headers.set(change_id_header, Value(write.message_id));
   item.previous_seq = write.previous_seq;
   item.message_id = write.message_id;
   return item;

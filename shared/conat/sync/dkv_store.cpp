@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "conat/sync/kept.hpp"
+
 namespace conat {
 
 DkvStore::DkvStore(Owner owner, DkvId id, MergeKind merge, bool autosave, Random random,
@@ -41,7 +43,7 @@ OptionalValue DkvStore::remote_value(Slot slot) const {
 
 Headers DkvStore::remote_headers(Slot slot) const {
   const KeyTable::Entry entry = table_.entry(slot);
-  return entry.has_value() ? Headers(to_bytes(entry.headers)) : Headers();
+  return entry.has_value() ? without_change_id(Headers(to_bytes(entry.headers))) : Headers();
 }
 
 std::optional<EncodedValue> DkvStore::get(std::string_view key) const {
@@ -224,6 +226,7 @@ void DkvStore::place(Slot slot, bool was_visible) {
 }
 
 void DkvStore::check_stable() {
+  adopt_waiting();
   if (stable_ || !pending_.empty()) return;
   stable_ = true;
   answer(saves_, std::nullopt);

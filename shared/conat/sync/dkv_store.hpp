@@ -60,6 +60,11 @@ class DkvStore {
   void detach();
   bool autosave() const { return autosave_; }
 
+  // ---- local first (dkv_offline.cpp): see Dkvs ----
+  Bytes kept_state() const;
+  Bytes kept_changes() const;
+  Status restore(ByteView state, ByteView changes, bool open_now);
+
   // ---- the stream ----
   void on_snapshot(TimeMs now, bool complete, std::vector<StreamMessage> messages);
   void on_changes(TimeMs now, std::vector<StreamUpdate> changes);
@@ -111,6 +116,16 @@ class DkvStore {
     StreamSequence asked_seq = 0;
     std::unique_ptr<Write> write;
   };
+  // A change that was kept. It waits while there is another one of its key.
+  struct Adopted {
+    std::string key;
+    OptionalValue local;
+    Headers headers;
+    OptionalValue base;
+    std::optional<StreamMessage> base_message;
+    std::optional<Write> write;
+    Value item;  // as it was kept
+  };
   struct KeyHash {
     using is_transparent = void;
     std::size_t operator()(std::string_view key) const {
@@ -160,6 +175,11 @@ class DkvStore {
   void keep_local(Pending& pending);
   void ask_for_merge(Pending& pending, Slot slot);
 
+  // ---- local first (dkv_offline.cpp) ----
+  static bool read_change(const Value& item, Adopted& change);
+  void adopt(Adopted change);
+  void adopt_waiting();
+
   // ---- saving (dkv_saving.cpp) ----
   std::uint64_t order_limit() const;
   bool has_work() const;
@@ -193,10 +213,13 @@ class DkvStore {
   bool connected_ = false;
   bool stable_ = true;      // as last told
   bool reloading_ = false;  // a complete snapshot is being applied
+  bool kept_ = false;       // writes name their change
+  bool synced_ = false;     // the server has told its state
   bool server_checks_absence_ = true;
   std::uint32_t refused_creations_ = 0;  // in a row
   StreamSequence seen_seq_ = 0;          // the highest that the stream has shown
 
+  std::vector<Adopted> adopted_;
   KeyTable table_;
   std::size_t visible_ = 0;
   KeyMap<Pending> pending_;

@@ -108,6 +108,14 @@ class DStreams::Impl {
     settle(now, id, *entry);
   }
 
+  Status restore(TimeMs now, DStreamId id, ByteView state, ByteView changes, bool open_now) {
+    Entry* entry = open_entry(id);
+    if (entry == nullptr) return Error(ErrorKind::closed);
+    Status status = entry->store->restore(now, state, changes, open_now);
+    settle(now, id, *entry);
+    return status;
+  }
+
   void on_stream_effect(TimeMs now, StreamClientEffect effect) {
     const DStreamId id = std::visit([](const auto& item) { return item.owner.id; }, effect);
     Entry* entry = find(id);
@@ -223,6 +231,19 @@ Result<CallId> DStreams::load(TimeMs now, DStreamId stream, StreamSequence start
 void DStreams::forget(TimeMs now, DStreamId stream, const std::vector<StreamSequence>& seqs) {
   impl_->forget(now, stream, seqs);
 }
+Bytes DStreams::kept_state(DStreamId stream) const {
+  const DStreamStore* store = impl_->store(stream);
+  return store == nullptr ? Bytes() : store->kept_state();
+}
+Bytes DStreams::kept_changes(DStreamId stream) const {
+  const DStreamStore* store = impl_->store(stream);
+  return store == nullptr ? Bytes() : store->kept_changes();
+}
+Status DStreams::restore(TimeMs now, DStreamId stream, ByteView state, ByteView changes,
+                         bool open_now) {
+  return impl_->restore(now, stream, state, changes, open_now);
+}
+
 void DStreams::on_stream_effect(TimeMs now, StreamClientEffect effect) {
   impl_->on_stream_effect(now, std::move(effect));
 }

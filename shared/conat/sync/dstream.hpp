@@ -109,6 +109,16 @@ class DStreams {
   // The answer to a delete named these: they are gone at once.
   void forget(TimeMs now, DStreamId stream, const std::vector<StreamSequence>& seqs);
 
+  // Local first. What is known of the server, and what is unsaved with all that merging and
+  // recognizing it needs, for restore() in another run of the program; empty when closed. From
+  // restore() on what is written names its change in a header, by which it is recognized in the
+  // stream however much later. Given once after open() with what an earlier run has kept (empty:
+  // nothing), and again with the changes of a run that has ended. `open_now`: Opened follows
+  // without waiting for the server. Errors: closed; malformed, and nothing has been restored.
+  Bytes kept_state(DStreamId stream) const;
+  Bytes kept_changes(DStreamId stream) const;
+  Status restore(TimeMs now, DStreamId stream, ByteView state, ByteView changes, bool open_now);
+
   void on_stream_effect(TimeMs now, StreamClientEffect effect);
   void on_time(TimeMs now);
   std::optional<TimeMs> deadline() const;

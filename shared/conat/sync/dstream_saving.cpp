@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "conat/sync/dstream_store.hpp"
+#include "conat/sync/kept.hpp"
 #include "conat/sync/save_policy.hpp"
 
 namespace conat {
@@ -94,6 +95,7 @@ bool DStreamStore::next_batch(TimeMs now, Batch& batch) {
     item.encoding = local.value.encoding;
     item.raw = ByteView(local.value.raw);
     item.headers = local.headers;
+    if (kept_) item.headers.set(change_id_header, Value(local.message_id));
     item.ttl_ms = local.ttl_ms;
     item.message_id = local.message_id;
     batch.items.push_back(std::move(item));

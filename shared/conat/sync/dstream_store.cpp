@@ -120,7 +120,11 @@ void DStreamStore::detach() {
 void DStreamStore::on_snapshot(TimeMs now, bool complete,
                                const std::vector<StreamMessage>& messages) {
   ++session_;
-  if (unknown_ > 0 && !horizon_) horizon_ = core_.seen_seq();
+  if (kept_) {
+    note_stored(messages);
+  } else if (unknown_ > 0 && !horizon_) {
+    horizon_ = core_.seen_seq();
+  }
   CoreStreamStore::Changes told;
   core_.on_snapshot(complete, messages, opened_ ? &told : nullptr);
   // A stream that began anew has nothing that could be recognized.

@@ -12,7 +12,8 @@
 // whose outcome is unknown. Until it is known (they are sent again first) what is new in the log
 // stays behind a horizon, not shown and not told; so nothing is shown twice. The server recognizes
 // a msgID for two minutes; of a message whose outcome is unknown for longer, one with the same
-// bytes behind the horizon is taken to be it.
+// bytes behind the horizon is taken to be it. A store that is kept (local first) needs no horizon:
+// its messages name themselves.
 //
 // Thread safety: none.
 #pragma once
@@ -66,6 +67,11 @@ class DStreamStore {
   void forget(const std::vector<StreamSequence>& seqs);
   // No effects from now on.
   void detach();
+
+  // ---- local first (dstream_offline.cpp): see DStreams ----
+  Bytes kept_state() const;
+  Bytes kept_changes() const;
+  Status restore(TimeMs now, ByteView state, ByteView changes, bool open_now);
 
   // ---- the stream ----
   CoreStreamStore& core() { return core_; }
@@ -122,6 +128,11 @@ class DStreamStore {
   void after_change();
   void check_stable();
 
+  // ---- local first (dstream_offline.cpp) ----
+  static bool read_local(const Value& item, Local& local);
+  void adopt(TimeMs now, std::vector<Local> locals);
+  void note_stored(const std::vector<StreamMessage>& messages);
+
   // ---- sending (dstream_saving.cpp) ----
   std::uint64_t number_limit() const;
   bool has_work() const;
@@ -138,6 +149,7 @@ class DStreamStore {
 
   Owner owner_;
   DStreamId id_;
+  bool kept_ = false;  // messages name their change
   bool autosave_;
   Random random_;
   Effects& effects_;
