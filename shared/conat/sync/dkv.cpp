@@ -42,7 +42,7 @@ class Dkvs::Impl {
       return std::visit([](const auto& item) { return item.dkv; }, effect) == id;
     };
     effects_.erase(std::remove_if(effects_.begin(), effects_.end(), of_this), effects_.end());
-    if (!entry->store->autosave()) {
+    if (!entry->store->autosave() || entry->store->kept()) {
       remove(now, id, *entry);
     } else {
       settle(now, id, *entry);

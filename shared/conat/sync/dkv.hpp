@@ -107,7 +107,8 @@ class Dkvs {
   // Errors: permission_denied. Opened follows.
   Result<DkvId> open(TimeMs now, Owner owner, DkvOptions options);
   // Nothing more is reported. With autosave, what is unsaved is still sent, as long as the fabric
-  // lives; without, it is lost.
+  // lives; without, it is lost. Of a store that is kept (see restore()) nothing more is sent:
+  // another run goes on with it.
   void close(TimeMs now, DkvId dkv);
   // The stream below, for its commands (config, inventory); 0 when the store is closed.
   StreamClientId stream(DkvId dkv) const;

@@ -61,6 +61,7 @@ class DkvStore {
   bool autosave() const { return autosave_; }
 
   // ---- local first (dkv_offline.cpp): see Dkvs ----
+  bool kept() const { return kept_; }
   Bytes kept_state() const;
   Bytes kept_changes() const;
   Status restore(ByteView state, ByteView changes, bool open_now);

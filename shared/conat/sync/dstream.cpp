@@ -55,7 +55,7 @@ class DStreams::Impl {
       return std::visit([](const auto& item) { return item.stream; }, effect) == id;
     };
     effects_.erase(std::remove_if(effects_.begin(), effects_.end(), of_this), effects_.end());
-    if (entry->store->autosave()) {
+    if (entry->store->autosave() && !entry->store->kept()) {
       settle(now, id, *entry);
     } else {
       remove(now, id, *entry);

@@ -90,7 +90,8 @@ class DStreams {
   // Errors: permission_denied. Opened follows.
   Result<DStreamId> open(TimeMs now, Owner owner, DStreamOptions options);
   // Nothing more is reported. With autosave, what is unsaved is still sent, as long as the fabric
-  // lives; without, it is lost.
+  // lives; without, it is lost. Of a store that is kept (see restore()) nothing more is sent:
+  // another run goes on with it.
   void close(TimeMs now, DStreamId stream);
   // The stream below, for its commands (config, inventory, delete); 0 when it is closed.
   StreamClientId stream(DStreamId stream) const;

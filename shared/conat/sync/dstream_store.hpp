@@ -69,6 +69,7 @@ class DStreamStore {
   void detach();
 
   // ---- local first (dstream_offline.cpp): see DStreams ----
+  bool kept() const { return kept_; }
   Bytes kept_state() const;
   Bytes kept_changes() const;
   Status restore(TimeMs now, ByteView state, ByteView changes, bool open_now);

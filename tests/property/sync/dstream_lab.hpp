@@ -14,12 +14,18 @@ namespace conat {
 class DStreamLab : public SyncLab<DStreamLab, DStreamStore, DStreamEffect> {
  public:
   DStreamLab(std::uint64_t seed, std::size_t replicas, bool autosave = true) : SyncLab(seed) {
-    for (std::size_t i = 0; i < replicas; ++i) {
-      const auto id = static_cast<DStreamId>(i + 1);
-      replicas_.push_back(std::make_unique<Replica>([&](DStreamStore::Effects& effects) {
-        return DStreamStore(Owner{Layer::user, id}, id, autosave, 0, random_.fork(), effects);
-      }));
-    }
+    autosave_ = autosave;
+    for (std::size_t i = 0; i < replicas; ++i) replicas_.push_back(make_replica(i));
+  }
+
+  std::unique_ptr<Replica> make_replica(std::size_t index) {
+    const auto id = static_cast<DStreamId>(index + 1);
+    return std::make_unique<Replica>([&](DStreamStore::Effects& effects) {
+      return DStreamStore(Owner{Layer::user, id}, id, autosave_, 0, random_.fork(), effects);
+    });
+  }
+  static Status restore(TimeMs now, DStreamStore& store, ByteView state, ByteView changes) {
+    return store.restore(now, state, changes, true);
   }
 
   void publish(std::size_t replica, const Value& value) {
@@ -132,6 +138,8 @@ class DStreamLab : public SyncLab<DStreamLab, DStreamStore, DStreamEffect> {
     for (DStreamEffect& effect : replica.effects) replica.told.push_back(std::move(effect));
     replica.effects.clear();
   }
+
+  bool autosave_ = true;
 };
 
 }  // namespace conat

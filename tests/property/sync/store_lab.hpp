@@ -24,13 +24,18 @@ class StoreLab : public SyncLab<StoreLab, DkvStore, DkvEffect> {
   };
 
   explicit StoreLab(Options options) : SyncLab(options.seed), options_(std::move(options)) {
-    for (std::size_t i = 0; i < options_.replicas; ++i) {
-      const auto id = static_cast<DkvId>(i + 1);
-      replicas_.push_back(std::make_unique<Replica>([&](DkvStore::Effects& effects) {
-        return DkvStore(Owner{Layer::user, id}, id, options_.merge, options_.autosave,
-                        random_.fork(), effects);
-      }));
-    }
+    for (std::size_t i = 0; i < options_.replicas; ++i) replicas_.push_back(make_replica(i));
+  }
+
+  std::unique_ptr<Replica> make_replica(std::size_t index) {
+    const auto id = static_cast<DkvId>(index + 1);
+    return std::make_unique<Replica>([&](DkvStore::Effects& effects) {
+      return DkvStore(Owner{Layer::user, id}, id, options_.merge, options_.autosave, random_.fork(),
+                      effects);
+    });
+  }
+  static Status restore(TimeMs, DkvStore& store, ByteView state, ByteView changes) {
+    return store.restore(state, changes, true);
   }
 
   static EncodedValue encoded(const Value& value) {

@@ -106,6 +106,23 @@ class SyncLab {
     return true;
   }
 
+  // The program ends; another one goes on with what was kept. What is under way is lost, or
+  // executed later.
+  void restart(std::size_t index) {
+    const Bytes state = store(index).kept_state();
+    const Bytes changes = store(index).kept_changes();
+    for (Request& request : replicas_[index]->outbox) {
+      if (random_.below(2) == 0) late_.push_back(std::move(request));
+    }
+    replicas_[index] = lab().make_replica(index);
+    keep(index, state, changes);
+  }
+  // Local first, with what was kept (nothing: from now on).
+  void keep(std::size_t index, ByteView state = {}, ByteView changes = {}) {
+    REQUIRE(Lab::restore(now_, store(index), state, changes).ok());
+    lab().collect(*replicas_[index]);
+  }
+
   void advance(TimeMs by) {
     now_ += by;
     for (auto& replica : replicas_) {

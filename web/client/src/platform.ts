@@ -40,6 +40,8 @@ export interface Platform {
   environment(name: string): string | undefined;
   /** The same memory in the type that this platform's programs expect: Buffer in Node. */
   bytes(view: Uint8Array): Uint8Array;
+  /** Whether stores may be kept here (`offline`). */
+  readonly keepsStores?: boolean;
   /** Reports what the platform knows of its network from now on; returns how to stop that. */
   onNetwork(events: NetworkEvents): () => void;
 }

@@ -4,13 +4,14 @@ import { DataEncoding, decodeBytes, encodeShared } from "../codec.js";
 import { Emitter } from "../emitter.js";
 import { closed, ConatError } from "../errors.js";
 import { encodeHeaders, type MessageHeaders } from "../message.js";
+import { OfflineCopy } from "../offline/offline_copy.js";
 import { platform } from "../platform.js";
 import type { StreamClient } from "../stream/stream.js";
 import { storesOf, type WithClient } from "../sync/default_client.js";
 import { errorFrom, wellFormed, type Driver } from "../wasm/driver.js";
 import { Record as Kind, type EncodedValue, type RecordReader } from "../wasm/records.js";
 import { withProperties } from "./properties.js";
-import type { DKVEvents, DKVOptions, MergeFunction, SetOptions } from "./options.js";
+import { locationOf, type DKVEvents, type DKVOptions, type MergeFunction, type SetOptions } from "./options.js";
 
 /** @internal What a store needs of what opens it. */
 export interface StoreOwner {
@@ -47,6 +48,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
   #opened: Promise<void> | undefined;
   #below: StreamClient | undefined;
   #onOpened: (error?: ConatError) => void = () => undefined;
+  #offline: OfflineCopy | undefined;
   #closed = false;
   #connected = false;
   [key: string]: unknown;
@@ -71,6 +73,31 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
   }
 
   #start(): Promise<void> {
+    return this.opts.offline ? this.#startOffline() : this.#begin();
+  }
+
+  async #startOffline(): Promise<void> {
+    const driver = this.#driver;
+    const copy = await OfflineCopy.open(this.opts.name, `conat dkv ${driver.url} ${locationOf(this.opts).path}`);
+    if (this.#closed) {
+      copy?.close();
+      throw closed();
+    }
+    const opened = this.#begin();
+    this.#offline = copy;
+    const id = this.#id;
+    const attached = copy?.attach({
+      kept: (changes) => driver.result(driver.fabric.dkvKept(id, changes)),
+      hasUnsavedChanges: () => driver.fabric.dkvHasUnsavedChanges(id),
+      restore: (state, changes, openNow) => {
+        driver.fill("", state, changes);
+        driver.check(driver.fabric.dkvRestore(driver.now(), id, state.length, changes.length, openNow));
+      },
+    });
+    await Promise.all([opened, attached]);
+  }
+
+  #begin(): Promise<void> {
     this.#id = this.#owner.start(this as DKV, this.opts as DKVOptions);
     return new Promise<void>((resolve, reject) => {
       this.#onOpened = (error) => (error === undefined ? resolve() : reject(error));
@@ -189,6 +216,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
     driver.check(
       driver.fabric.dkvSet(driver.now(), this.#id, wellFormed(key), headers.length, raw.length, DataEncoding.MsgPack),
     );
+    this.#offline?.changed();
   }
 
   /** Sets several keys. @throws as `set`. */
@@ -201,6 +229,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
     this.#assertOpen();
     const driver = this.#driver;
     driver.check(driver.fabric.dkvErase(driver.now(), this.#id, wellFormed(key)));
+    this.#offline?.changed();
   }
 
   /** Deletes all keys that this client knows now. @throws `closed` */
@@ -208,6 +237,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
     this.#assertOpen();
     const driver = this.#driver;
     driver.check(driver.fabric.dkvClear(driver.now(), this.#id));
+    this.#offline?.changed();
   }
 
   /**
@@ -219,6 +249,15 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
     this.#assertOpen();
     const driver = this.#driver;
     await this.#saves.wait(driver.check(driver.fabric.dkvSave(driver.now(), this.#id)));
+  }
+
+  /**
+   * With `offline`: resolves when what was set until now is in the browser's storage (or cannot be), and outlives
+   * this tab. @throws `closed`
+   */
+  async kept(): Promise<void> {
+    this.#assertOpen();
+    await this.#offline?.settled();
   }
 
   /** Whether something is not acknowledged and echoed yet. @throws `closed` */
@@ -263,7 +302,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
 
   /**
    * Closes the store; of an object that was opened several times, the last close counts. What was written before is
-   * still sent (with `noAutosave` it is lost). Afterwards methods throw `closed`. Never throws itself.
+   * still sent (with `noAutosave` it is lost; with `offline` it is kept, and sent by another tab or the next opening). Afterwards methods throw `closed`. Never throws itself.
    */
   close(): void {
     if (this.#closed || !this.#owner.release(this)) return;
@@ -277,6 +316,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
     if (this.#closed) return;
     this.#closed = true;
     this.#below?.close();
+    this.#offline?.close();
     const driver = this.#driver;
     if (this.#id !== 0) {
       driver.fabric.dkvClose(driver.now(), this.#id);
@@ -291,6 +331,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
 
   /** @internal */
   onRecord(kind: number, reader: RecordReader): void {
+    this.#offline?.changed();
     switch (kind) {
       case Kind.dkvOpened: {
         const error = reader.optionalError();

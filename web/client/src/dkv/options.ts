@@ -63,6 +63,13 @@ export interface DKVOptions<T = unknown> {
   noInventory?: boolean | undefined;
   /** Another persistence service than `persist`. */
   service?: string | undefined;
+  /**
+   * Local first, in browsers: the store and its unsaved changes are kept in IndexedDB. It opens at once, also without
+   * a network (with what was kept; the first time after 3 s at most, empty), survives reloads and crashes of its tab,
+   * and what is unsaved is saved exactly once when the connection is back, by this tab or another. Elsewhere opening
+   * fails with 400; a browser that keeps nothing (private mode) warns and works without. Default false.
+   */
+  offline?: boolean | undefined;
   /** A description, kept in the store's configuration. */
   desc?: unknown;
 }

@@ -21,7 +21,8 @@ import type { DStreamDeleteOptions, DStreamEvents, DStreamOptions, DStreamPublis
  * are decoded once and given out as they are: do not change them. A value that is malformed, which any writer can
  * store, reads as undefined.
  *
- * What was published before `close()` is still sent, but with `noAutosave` it is lost.
+ * What was published before `close()` is still sent, but with `noAutosave` it is lost; with `offline` it is kept, and
+ * sent by another tab or the next opening.
  */
 export class DStream<T = unknown> extends HeldStream<T, DStreamOptions, DStreamEvents<T>> {
   readonly #saves = new Calls<true>();
@@ -54,6 +55,7 @@ export class DStream<T = unknown> extends HeldStream<T, DStreamOptions, DStreamE
     driver.check(
       driver.fabric.dstreamPublish(driver.now(), this.id, encodedHeaders.length, raw.length, DataEncoding.MsgPack, ttl),
     );
+    this.offlineChanged();
   }
 
   /** Adds several messages. @throws as publish. */
@@ -70,6 +72,15 @@ export class DStream<T = unknown> extends HeldStream<T, DStreamOptions, DStreamE
     this.below();
     const { driver } = this;
     await this.#saves.wait(driver.check(driver.fabric.dstreamSave(driver.now(), this.id)));
+  }
+
+  /**
+   * With `offline`: resolves when what was published until now is in the browser's storage (or cannot be), and
+   * outlives this tab. @throws `closed`
+   */
+  async kept(): Promise<void> {
+    this.below();
+    await this.offlineSettled();
   }
 
   /** Whether something is not acknowledged yet. @throws `closed` */
@@ -107,6 +118,7 @@ export class DStream<T = unknown> extends HeldStream<T, DStreamOptions, DStreamE
   /** @internal */
   onRecord(kind: number, reader: RecordReader): void {
     const { driver } = this;
+    this.offlineChanged();
     switch (kind) {
       case Kind.dstreamOpened:
         return this.onOpenedRecord(reader);
@@ -149,6 +161,10 @@ function callsOf({ driver: { fabric } }: LogStores, autosave: boolean): HeldCall
     ids: (id, first) => fabric.dstreamIds(id, first),
     entries: (id, first, count) => fabric.dstreamEntries(id, first, count),
     start: (id) => fabric.dstreamStart(id),
+    kept: (id, changes) => fabric.dstreamKept(id, changes),
+    restore: (now, id, stateLength, changesLength, openNow) =>
+      fabric.dstreamRestore(now, id, stateLength, changesLength, openNow),
+    hasUnsavedChanges: (id) => fabric.dstreamUnsaved(id) > 0,
     load: (now, id, startSeq) => fabric.dstreamLoad(now, id, startSeq),
     forget: (now, id, count) => fabric.dstreamForget(now, id, count),
   };

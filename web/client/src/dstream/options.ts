@@ -6,6 +6,8 @@ import type { HeldDeleteOptions, HeldStreamEvents, HeldStreamOptions } from "../
 export interface DStreamOptions extends HeldStreamOptions {
   /** Save only when `save()` is called. Default false. */
   noAutosave?: boolean | undefined;
+  /** Local first, in browsers: see the same option of a DKV. */
+  offline?: boolean | undefined;
 }
 
 export interface DStreamPublishOptions {

@@ -1,10 +1,11 @@
 // What CoreStream and DStream have in common: a stream that the core holds whole.
 import { Calls } from "../calls.js";
 import { bindMethods } from "../dkv/properties.js";
-import type { StreamConfig } from "../dkv/options.js";
+import { locationOf, type StreamConfig } from "../dkv/options.js";
 import { Emitter, type EventMap } from "../emitter.js";
 import { closed, ConatError } from "../errors.js";
 import type { MessageHeaders } from "../message.js";
+import { OfflineCopy } from "../offline/offline_copy.js";
 import type { StreamClient } from "../stream/stream.js";
 import type { CallTimeout, DeleteOptions, StreamInventory } from "../stream/types.js";
 import { storesOf, type WithClient } from "../sync/default_client.js";
@@ -46,6 +47,7 @@ export abstract class HeldStream<T, Options extends HeldStreamOptions, Events ex
   #opened: Promise<void> | undefined;
   #onOpened: (error?: ConatError) => void = () => undefined;
   #connected = false;
+  #offline: OfflineCopy | undefined;
   #closed = false;
 
   /** @internal */
@@ -64,6 +66,42 @@ export abstract class HeldStream<T, Options extends HeldStreamOptions, Events ex
   }
 
   #open(): Promise<void> {
+    return (this.opts as { offline?: boolean | undefined }).offline ? this.#openOffline() : this.#begin();
+  }
+
+  async #openOffline(): Promise<void> {
+    const { driver } = this;
+    const calls = this.#calls;
+    const start = this.opts.start_seq ?? 0;
+    const place = `${locationOf(this.opts).path}${start > 1 ? ` from ${start}` : ""}`;
+    const copy = await OfflineCopy.open(this.opts.name, `conat ${calls.kind} ${driver.url} ${place}`);
+    if (this.#closed) {
+      copy?.close();
+      throw closed();
+    }
+    const opened = this.#begin();
+    this.#offline = copy;
+    const id = this.#id;
+    const attached = copy?.attach({
+      kept: (changes) => driver.result(calls.kept?.(id, changes) ?? 0),
+      hasUnsavedChanges: () => calls.hasUnsavedChanges?.(id) ?? false,
+      restore: (state, changes, openNow) => {
+        driver.fill("", state, changes);
+        driver.check(calls.restore?.(driver.now(), id, state.length, changes.length, openNow) ?? 0);
+      },
+    });
+    await Promise.all([opened, attached]);
+  }
+
+  protected offlineChanged(): void {
+    this.#offline?.changed();
+  }
+
+  protected async offlineSettled(): Promise<void> {
+    await this.#offline?.settled();
+  }
+
+  #begin(): Promise<void> {
     const calls = this.#calls;
     const id = this.#stores.start(this, calls, this.opts);
     this.#id = id;
@@ -189,6 +227,7 @@ export abstract class HeldStream<T, Options extends HeldStreamOptions, Events ex
     if (this.#id !== 0) {
       const { driver } = this;
       this.#stream?.close();
+      this.#offline?.close();
       this.#calls.close(driver.now(), this.#id);
       driver.schedule();
       this.#stores.ended(this, this.#calls, this.#id);
@@ -244,6 +283,7 @@ export abstract class HeldStream<T, Options extends HeldStreamOptions, Events ex
     driver.fill("", encodeSeqs(seqs));
     this.#calls.forget(driver.now(), this.#id, seqs.length);
     driver.schedule();
+    this.offlineChanged();
   }
 
   /** What the core tells of every such stream. */

@@ -33,6 +33,10 @@ export interface HeldCalls {
   /** 0: from the beginning. */
   start(id: number): number;
   load(now: number, id: number, startSeq: number): number;
+  /** Local first, where there is that. */
+  kept?(id: number, changes: boolean): number;
+  restore?(now: number, id: number, stateLength: number, changesLength: number, openNow: boolean): number;
+  hasUnsavedChanges?(id: number): boolean;
   forget(now: number, id: number, count: number): void;
 }
 

@@ -48,6 +48,7 @@ async function fetchWasm(): Promise<Uint8Array> {
 }
 
 export const browserPlatform: Platform = {
+  keepsStores: true,
   loadWasm: () => loadWithFallback(fetchWasm),
   openTransport: (request, events) => new BrowserTransport(request, events),
   defaultAddress: () => (typeof location === "undefined" || location.origin === "null" ? undefined : location.origin),

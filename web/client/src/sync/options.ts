@@ -6,7 +6,7 @@ import type { StreamConfig } from "../dkv/options.js";
 import type { StreamOptions } from "../stream/types.js";
 
 /** Which store, and how it is kept. */
-export type StoreOptions = Omit<DKVOptions, "merge" | "noAutosave">;
+export type StoreOptions = Omit<DKVOptions, "merge" | "noAutosave" | "offline">;
 
 /** Options of `akv` and `astream`. */
 export type AsyncStoreOptions = StoreOptions;

@@ -83,6 +83,11 @@ export class Driver {
     this.#address = this.fabric.address();
   }
 
+  /** Where it connects. */
+  get url(): string {
+    return this.#options.url;
+  }
+
   /** ms on a monotonic clock. */
   now(): number {
     return performance.now();

@@ -64,6 +64,8 @@ export interface FabricHandle {
   dkvClear(now: number, dkv: number): number;
   dkvSave(now: number, dkv: number): number;
   dkvResolve(now: number, dkv: number, merge: number, outcome: number, rawLength: number, encoding: number): void;
+  dkvKept(dkv: number, changes: boolean): number;
+  dkvRestore(now: number, dkv: number, stateLength: number, changesLength: number, openNow: boolean): number;
   dkvHasUnsavedChanges(dkv: number): boolean;
   dkvIsStable(dkv: number): boolean;
   dkvUnsavedChanges(dkv: number): number;
@@ -107,6 +109,8 @@ export interface FabricHandle {
   dstreamSave(now: number, stream: number): number;
   dstreamLoad(now: number, stream: number, startSeq: number): number;
   dstreamForget(now: number, stream: number, count: number): void;
+  dstreamKept(stream: number, changes: boolean): number;
+  dstreamRestore(now: number, stream: number, stateLength: number, changesLength: number, openNow: boolean): number;
   dstreamUnsaved(stream: number): number;
   dstreamIsStable(stream: number): boolean;
 
