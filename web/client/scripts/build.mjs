@@ -43,8 +43,8 @@ const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc")
 execFileSync(process.execPath, [tsc, "-p", packageDir, "--emitDeclarationOnly"], { stdio: "inherit" });
 
 // What is bundled, and under which terms.
-const msgpack = dirname(require.resolve("@msgpack/msgpack/package.json"));
-writeFileSync(
-  join(packageDir, "LICENSES.md"),
-  `# Bundled software\n\n## @msgpack/msgpack\n\n${readFileSync(join(msgpack, "LICENSE"), "utf8").trim()}\n`,
-);
+const licences = ["@msgpack/msgpack", "idb"].map((name) => {
+  const folder = dirname(require.resolve(`${name}/package.json`));
+  return `## ${name}\n\n${readFileSync(join(folder, "LICENSE"), "utf8").trim()}\n`;
+});
+writeFileSync(join(packageDir, "LICENSES.md"), `# Bundled software\n\n${licences.join("\n")}`);
