@@ -1,7 +1,7 @@
 // Local first: stores that are kept in the browser, in real Chromium with its IndexedDB.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { expect, test, type BrowserContext, type Page } from "@playwright/test";
+import { expect, test, type Browser, type BrowserContext, type Page } from "@playwright/test";
 import { connect, type Client, type DKV, type DStream } from "conat-client";
 import { Broker } from "../../tests/integration/src/broker.js";
 
@@ -22,14 +22,17 @@ interface Offline {
   stream: DStream<string>;
 }
 
-/** The program of the page is there without a network, as a service worker would have it. */
-async function serveProgram(context: BrowserContext): Promise<void> {
+/** A browser in which the program of the page is there without a network, as a service worker would have it. */
+async function browserWithProgram(browser: Browser): Promise<BrowserContext> {
+  // A page that comes from no address counts as one from outside.
+  const context = await browser.newContext({ permissions: ["local-network-access"] });
   await context.route(`${broker.address}/program/**`, async (route) => {
     const name = new URL(route.request().url()).pathname.slice("/program/".length);
     if (name === "") return route.fulfill({ contentType: "text/html", body: "<!doctype html><title>offline</title>" });
     const contentType = name.endsWith(".js") ? "text/javascript" : "application/wasm";
     return route.fulfill({ contentType, body: await readFile(packageDir + name) });
   });
+  return context;
 }
 
 async function open(page: Page): Promise<void> {
@@ -81,8 +84,7 @@ const messagesOf = (tab: string): string[] => Array.from({ length: edits }, (_, 
 
 test("200 edits in two tabs without a network, a reload and a crash: each arrives exactly once", async ({ browser }) => {
   test.setTimeout(180_000);
-  const context = await browser.newContext();
-  await serveProgram(context);
+  const context = await browserWithProgram(browser);
   const [a, b] = [await context.newPage(), await context.newPage()];
   await open(a);
   await a.evaluate(async () => {
@@ -133,8 +135,7 @@ test("200 edits in two tabs without a network, a reload and a crash: each arrive
 });
 
 test("what is damaged in IndexedDB is told, and the store works without it", async ({ browser }) => {
-  const context = await browser.newContext();
-  await serveProgram(context);
+  const context = await browserWithProgram(browser);
   const page = await context.newPage();
   await open(page);
   await page.evaluate(async () => {
@@ -169,8 +170,7 @@ test("what is damaged in IndexedDB is told, and the store works without it", asy
 });
 
 test("without IndexedDB a store works, and says that it is not kept", async ({ browser }) => {
-  const context = await browser.newContext();
-  await serveProgram(context);
+  const context = await browserWithProgram(browser);
   await context.addInitScript(() => Object.defineProperty(globalThis, "indexedDB", { value: undefined }));
   const page = await context.newPage();
   const told: string[] = [];
