@@ -88,6 +88,7 @@ export class DKV<T = unknown> extends Emitter<DKVEvents<T>> {
     const id = this.#id;
     const attached = copy?.attach({
       kept: (changes) => driver.result(driver.fabric.dkvKept(id, changes)),
+      isConnected: () => this.#connected,
       hasUnsavedChanges: () => driver.fabric.dkvHasUnsavedChanges(id),
       restore: (state, changes, openNow) => {
         driver.fill("", state, changes);

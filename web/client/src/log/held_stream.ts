@@ -84,6 +84,7 @@ export abstract class HeldStream<T, Options extends HeldStreamOptions, Events ex
     const id = this.#id;
     const attached = copy?.attach({
       kept: (changes) => driver.result(calls.kept?.(id, changes) ?? 0),
+      isConnected: () => this.#connected,
       hasUnsavedChanges: () => calls.hasUnsavedChanges?.(id) ?? false,
       restore: (state, changes, openNow) => {
         driver.fill("", state, changes);

@@ -2,7 +2,8 @@
 //
 // In IndexedDB there is the server's state as it was last known, one for all tabs, and the unsaved changes, a record
 // for each run of a page ("tab"). Each tab saves its own. A tab holds a Web Lock as long as it lives; when it is
-// gone, another one that has the store open, or the next that opens it, takes its changes over: it restores them in
+// gone, the next that opens the store (the same page after a reload, mostly), or another one that is connected and
+// can save them, takes its changes over: it restores them in
 // its own copy and then, in one transaction, replaces both records. Whatever happens between these steps, a change
 // is recognized by its number in the stream (see the core's kept.hpp), so that none is lost and none is doubled.
 import { openDB, type DBSchema, type IDBPDatabase } from "idb";
@@ -14,6 +15,7 @@ export interface Kept {
   /** Its unsaved changes, or its state. */
   kept(changes: boolean): Uint8Array;
   hasUnsavedChanges(): boolean;
+  isConnected(): boolean;
   /** @throws ConatError when it is damaged; then nothing has been restored. */
   restore(state: Uint8Array, changes: Uint8Array, openNow: boolean): void;
 }
@@ -43,6 +45,7 @@ export class OfflineCopy {
   readonly #channel: BroadcastChannel;
   readonly #unlock: () => void;
   readonly #watched = new Set<string>();
+  readonly #ended = new Set<string>(); // tabs that may have left changes
   readonly #stop = new AbortController();
   #store: Kept | undefined;
   #dirty = false;
@@ -174,15 +177,29 @@ export class OfflineCopy {
     this.#watched.add(tab);
     // It shall know of this one, too.
     this.#channel.postMessage(this.#tab);
-    this.#adopt(tab).catch((error: unknown) => {
-      if (!this.#stop.signal.aborted) this.#warn(error);
-    });
+    navigator.locks
+      .request(lockName(this.#key, tab), { signal: this.#stop.signal }, () => {
+        this.#watched.delete(tab);
+        this.#ended.add(tab);
+      })
+      .then(() => this.#adoptEnded())
+      .catch((error: unknown) => this.#onLockError(error));
+  }
+
+  // Without a connection there is no hurry: the page that is loaded again shall find its own changes.
+  #adoptEnded(): void {
+    if (this.#store?.isConnected() !== true) return;
+    for (const tab of this.#ended) this.#adopt(tab).catch((error: unknown) => this.#onLockError(error));
+    this.#ended.clear();
+  }
+
+  #onLockError(error: unknown): void {
+    if (!this.#stop.signal.aborted) this.#warn(error);
   }
 
   // One at a time adopts the changes of a tab.
   async #adopt(tab: string): Promise<boolean> {
     return navigator.locks.request(lockName(this.#key, tab), { signal: this.#stop.signal }, async () => {
-      this.#watched.delete(tab);
       const bytes = await this.#database.get("changes", [this.#key, tab]);
       if (bytes === undefined || this.#store === undefined) return false;
       const sound = this.#restore(nothing, bytes);
@@ -197,6 +214,7 @@ export class OfflineCopy {
   async #write(): Promise<void> {
     // What one turn changes is kept together.
     await undefined;
+    this.#adoptEnded();
     while (this.#dirty && this.#store !== undefined) {
       this.#dirty = false;
       try {
