@@ -53,6 +53,10 @@ export {
 export {
   createOpenFiles, OpenFiles, openFiles, type OpenFileEntry, type OpenFilesEvents, type OpenFilesOptions,
 } from "./open_files/open_files.js";
+export {
+  createTimeService, getLastPingTime, getSkew, getTime, timeClient, timeSubject, waitUntilTimeAvailable, type TimeApi,
+  type TimeOptions, type TimeServiceOptions, type TimeUser,
+} from "./time/time.js";
 export { type Feed } from "./async_queue.js";
 export {
   assertHasWritePermission, setDefaultReconnectDelay, StreamClient, type CallTimeout, type DeleteChange,
