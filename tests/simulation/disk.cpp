@@ -4,11 +4,6 @@
 #include <utility>
 
 namespace conat::simulation {
-namespace {
-
-UnixMs wall_clock(TimeMs now) { return 1'700'000'000'000 + now; }
-
-}  // namespace
 
 Disk::OpenedStream* Disk::find(StreamId id) {
   const auto found = std::find_if(streams_.begin(), streams_.end(),
@@ -79,7 +74,8 @@ void Disk::open_now(TimeMs now, OpenedStream& stream) {
   StorageResult result;
   result.stream = stream.id;
   result.opened = true;
-  auto opened = Stream::open(*store, wall_clock(now), stream.ephemeral);
+  stream.store = std::make_unique<test::FaultyStore>(*store);
+  auto opened = Stream::open(*stream.store, wall_clock(now), stream.ephemeral);
   if (opened.ok()) {
     stream.stream.emplace(std::move(*opened));
     result.needs_enforcement = stream.stream->needs_enforcement();
@@ -93,14 +89,20 @@ void Disk::run_group(TimeMs now, OpenedStream& stream) {
   std::vector<StorageRequest> requests(std::make_move_iterator(stream.queue.begin()),
                                        std::make_move_iterator(stream.queue.end()));
   stream.queue.clear();
+  if (fails_until_ > now) stream.store->fail_after(static_cast<int>(random_.below(4)));
   std::size_t consumed = 0;
   StorageResult result =
       run_storage_group(*stream.stream, stream.id, wall_clock(now), requests, consumed);
+  stream.store->disarm();
   for (std::size_t i = consumed; i < requests.size(); ++i) {
     stream.queue.push_back(std::move(requests[i]));
   }
   for (const StreamChange& change : result.changes) {
-    if (change.deleted.empty()) history_[stream.path].push_back(change.message);
+    if (change.deleted.empty()) {
+      history_[stream.path].push_back(change.message);
+    } else {
+      deleted_[stream.path].insert(change.deleted.begin(), change.deleted.end());
+    }
   }
   answer(now, std::move(result));
 }

@@ -1,5 +1,7 @@
-// One seed's story: several clients edit several stores while the network, the broker and the
-// persistence server fail in all ways; then everything heals, and what must hold is checked.
+// One seed's story: three to ten clients edit several stores while the network, the broker, the
+// persistence server and its disk fail in all ways, clients crash and others come, and clocks jump;
+// then everything heals, and what must hold is checked: all see the same, which is what is stored;
+// nothing that was saved is lost, nothing is there twice, and what is deleted stays deleted.
 //
 // Thread safety: none.
 #pragma once
@@ -31,6 +33,9 @@ class Story {
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
+  static constexpr std::size_t kMostReplicas = 10;
+  static constexpr std::size_t kMostCrashes = 3;
+
   using View = std::map<std::string, Value>;
 
   struct StoreKind {
@@ -38,19 +43,23 @@ class Story {
     MergeKind merge = MergeKind::none;
     bool ephemeral = false;
   };
+  // An edit that a crash may take.
+  struct Pending {
+    std::int64_t number = 0;  // added to a counter, the element of a set, a field's value
+    Value before;             // of the field
+    std::string word;         // in a text
+  };
   // One client's copy of one store.
   struct Copy {
     std::size_t client = 0;
     std::size_t kind = 0;
     DkvId dkv = 0;
+    bool dead = false;  // the client crashed
     bool opened = false;
     bool connected = false;
     View told;  // by Change effects
     std::map<std::string, Value> last_written;
-  };
-  struct Calls {
-    std::size_t asked = 0;
-    std::size_t answered = 0;
+    std::map<std::string, std::vector<Pending>> pending;  // by key, since it was saved
   };
 
   void add_client();
@@ -69,6 +78,11 @@ class Story {
   void edit_text(Copy& copy, const std::string& key);
   void edit_custom(Copy& copy, const std::string& key);
   void cause_trouble();
+  void crash_client(std::size_t client);
+  void jump_server_clock();
+  void note(Copy& copy, const std::string& key, Pending pending);
+  void note_number(Copy& copy, const std::string& key, std::int64_t number);
+  void doubt(Copy& copy, const std::string& key);
   void calm();
   bool quiet();
   void delete_for_good();
@@ -79,6 +93,10 @@ class Story {
   void check_told(const Copy& copy);
   void check_history(const Copy& copy);
   void check_promises();
+  void check_counters(const Copy& copy);
+  void check_sets(const Copy& copy);
+  void check_fields(const Copy& copy);
+  void check_texts(const Copy& copy);
   void check_deleted();
   void fail(const std::string& what);
 
@@ -107,7 +125,14 @@ class Story {
   std::map<std::string, std::set<std::int64_t>> elements_;      // sets by key
   std::map<std::string, std::map<std::string, Value>> fields_;  // objects by key
   std::map<std::string, std::vector<std::string>> words_;       // texts by key
-  std::set<std::string> deleted_;                               // for good, in the plain store
+  // What crashes may have taken: of a counter the sums that may be missing, one for each crash.
+  std::map<std::string, std::vector<std::vector<std::int64_t>>> unsure_sums_;
+  std::map<std::string, std::set<std::int64_t>> unsure_elements_;
+  std::map<std::string, std::map<std::string, std::vector<Value>>> unsure_fields_;
+  std::set<std::string> unsure_words_;
+  std::size_t crashes_ = 0;
+  std::int64_t forward_left_ms_ = 20'000;
+  std::set<std::string> deleted_;  // for good, in the plain store
 };
 
 }  // namespace conat::simulation

@@ -27,6 +27,10 @@ class StreamPlay {
   // True when the effect was about the stream.
   bool on_effect(std::size_t client, FabricEffect& effect);
   void publish_something();
+  // The oldest half is deleted for good. Called when all is quiet.
+  void delete_oldest();
+  // The client is about to crash.
+  void on_crash(std::size_t client);
 
   bool quiet();
   // What must hold when all is quiet.
@@ -40,6 +44,7 @@ class StreamPlay {
     std::size_t client = 0;
     DStreamId dstream = 0;
     CoreStreamId core = 0;
+    bool dead = false;  // the client crashed
     bool opened = false;
     bool core_opened = false;
     bool connected = false;
@@ -50,6 +55,7 @@ class StreamPlay {
     std::set<StreamSequence> early;
     std::set<StreamSequence> core_early;
     std::vector<std::string> published;
+    std::set<std::string> unsure;  // was not acknowledged at the crash
   };
 
   void on_dstream(Copy& copy, DStreamEffect& effect);
@@ -58,6 +64,7 @@ class StreamPlay {
             const StreamLogChange& change);
   Messages shown(const Copy& copy);
   Messages held(const Copy& copy);
+  void check_order(const Copy& copy, const std::vector<std::string>& order);
   void check_copy(const Copy& copy, const Messages& stored);
 
   World& world_;
@@ -65,6 +72,7 @@ class StreamPlay {
   OnFailure fail_;
   std::vector<std::unique_ptr<Copy>> copies_;
   std::uint64_t published_ = 0;
+  bool deleting_ = false;
 };
 
 }  // namespace conat::simulation

@@ -17,13 +17,15 @@ World::World(WorldOptions options, OnEffect on_effect, OnTrace on_trace)
 }
 
 std::optional<TimeMs> World::Node::deadline() const {
-  if (fabric) return fabric->deadline();
-  return host ? host->deadline() : std::nullopt;
+  std::optional<TimeMs> due;
+  if (fabric) due = fabric->deadline();
+  if (host) due = host->deadline();
+  return due ? std::optional<TimeMs>(*due - ahead_ms) : std::nullopt;
 }
 
 void World::Node::on_time(TimeMs now) {
-  if (fabric) fabric->on_time(now);
-  if (host) host->on_time(now);
+  if (fabric) fabric->on_time(now + ahead_ms);
+  if (host) host->on_time(now + ahead_ms);
 }
 
 void World::trace(const std::string& line) {
@@ -56,7 +58,7 @@ void World::start_host() {
     options.reconnection_delay_max_ms = 100;
   }
   nodes_[0].host = std::make_unique<PersistHost>(PersistServerOptions{}, options, random_.fork());
-  nodes_[0].host->start(now_);
+  nodes_[0].host->start(now_ + nodes_[0].ahead_ms);
 }
 
 // ---- time ----
@@ -94,7 +96,7 @@ void World::step() {
   disk_.step(now_);
   StorageResult result;
   while (disk_.next_result(now_, result)) {
-    if (nodes_[0].host) nodes_[0].host->on_storage(now_, std::move(result));
+    if (nodes_[0].host) nodes_[0].host->on_storage(clock(host), std::move(result));
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     Node& node = nodes_[i];
@@ -139,7 +141,7 @@ void World::drain_node(std::size_t index) {
 
 void World::drain_fabric(std::size_t index) {
   FabricEffect effect;
-  while (nodes_[index].fabric->next(now_, effect)) {
+  while (nodes_[index].fabric && nodes_[index].fabric->next(clock(index - 1), effect)) {
     auto* work = std::get_if<ClientEffect>(&effect);
     if (work == nullptr || !carry_out(index, *work)) on_effect_(index - 1, effect);
   }
@@ -147,7 +149,7 @@ void World::drain_fabric(std::size_t index) {
 
 void World::drain_host() {
   PersistHostEffect effect;
-  while (nodes_[0].host && nodes_[0].host->next(now_, effect)) {
+  while (nodes_[0].host && nodes_[0].host->next(clock(host), effect)) {
     if (auto* work = std::get_if<ClientEffect>(&effect)) {
       carry_out(0, *work);
       continue;
@@ -201,7 +203,7 @@ void World::open(std::size_t index) {
   Node& node = nodes_[index];
   node.connect_at.reset();
   if (node.unreachable || shards_.empty()) {
-    node.client().on_transport_closed(now_);
+    node.on_transport_closed(now_);
     return;
   }
   const std::size_t shard = random_.below(static_cast<std::uint32_t>(shards_.size()));
@@ -219,7 +221,7 @@ void World::open(std::size_t index) {
   handshake.in_process = near;
   link.connection = shards_[shard]->open(now_, std::move(handshake));
   node.link = &link;
-  node.client().on_transport_open(now_);
+  node.client().on_transport_open(now_ + node.ahead_ms);
   drain_broker(shard);
 }
 
@@ -281,7 +283,7 @@ void World::client_lost(Link& link) {
   link.client_listens = false;
   link.down.clear();
   nodes_[link.node].link = nullptr;
-  nodes_[link.node].client().on_transport_closed(now_);
+  nodes_[link.node].on_transport_closed(now_);
 }
 
 void World::deliver_down(Link& link) {
@@ -306,8 +308,8 @@ void World::read_frames(Link& link, Bytes& bytes) {
   while (link.client_listens) {
     switch (link.reader.next()) {
       case WebSocketReader::Step::message:
-        nodes_[link.node].client().on_transport_message(now_, link.reader.binary(),
-                                                        link.reader.payload());
+        nodes_[link.node].client().on_transport_message(
+            now_ + nodes_[link.node].ahead_ms, link.reader.binary(), link.reader.payload());
         drain_node(link.node);
         break;
       case WebSocketReader::Step::close:
@@ -376,6 +378,19 @@ void World::freeze(std::size_t client, std::int64_t ms) {
 void World::set_unreachable(std::size_t client, bool unreachable) {
   trace((unreachable ? "unreachable " : "reachable ") + std::to_string(node_of(client)));
   nodes_[node_of(client)].unreachable = unreachable;
+}
+
+void World::crash_client(std::size_t client) {
+  trace("crash of client " + std::to_string(client));
+  Node& node = nodes_[node_of(client)];
+  drop_link(node);
+  node.connect_at.reset();
+  node.fabric.reset();
+}
+
+void World::advance_clock(std::size_t client, std::int64_t ms) {
+  trace("the clock of " + std::to_string(node_of(client)) + " advances by " + std::to_string(ms));
+  nodes_[node_of(client)].ahead_ms += ms;
 }
 
 void World::crash_host(std::int64_t down_ms) {

@@ -40,10 +40,13 @@ class World {
 
   std::size_t add_client(ClientOptions options);
   std::size_t clients() const { return nodes_.size() - 1; }
+  bool alive(std::size_t client) const { return nodes_[client + 1].fabric != nullptr; }
   Fabric& fabric(std::size_t client) { return *nodes_[client + 1].fabric; }
   Disk& disk() { return disk_; }
   Random& random() { return random_; }
   TimeMs now() const { return now_; }
+  // What a client's own clock shows, which its calls are given.
+  TimeMs clock(std::size_t client) const { return now_ + nodes_[node_of(client)].ahead_ms; }
   std::uint64_t events() const { return events_; }
   void trace(const std::string& line);
 
@@ -58,6 +61,10 @@ class World {
   // The link is dead for ever, without a word.
   void black_hole(std::size_t client) { freeze(client, 1'000'000'000); }
   void set_unreachable(std::size_t client, bool unreachable);
+  // The client is gone with all that it had not saved, and does not come back.
+  void crash_client(std::size_t client);
+  // A clock that does not go backwards goes on at a later time, as after a suspension.
+  void advance_clock(std::size_t client, std::int64_t ms);
   void crash_host(std::int64_t down_ms);
   void crash_broker(std::int64_t down_ms);
   // Everything runs and is reachable again; what was frozen for a while moves.
@@ -88,11 +95,14 @@ class World {
     Link* link = nullptr;
     std::optional<TimeMs> connect_at;
     bool unreachable = false;
+    std::int64_t ahead_ms = 0;  // its clock is ahead of the world's
 
     Client& client() { return fabric ? fabric->client() : host->client(); }
     bool runs() const { return fabric != nullptr || host != nullptr; }
+    // In the world's time, as all that is here.
     std::optional<TimeMs> deadline() const;
     void on_time(TimeMs now);
+    void on_transport_closed(TimeMs now) { client().on_transport_closed(now + ahead_ms); }
   };
   struct PeerParcel {
     TimeMs due;
