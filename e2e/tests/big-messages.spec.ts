@@ -60,7 +60,7 @@ const arrived = (page: Page): Promise<unknown> =>
 test("20 MB from the browser to every kind of client, and from each to the browser", async ({ page }) => {
   const size = 20_000_000;
   await page.goto(broker.address);
-  await page.waitForFunction(() => window.conat.client.state === "connected");
+  await page.waitForFunction(() => window.conat?.client.state === "connected");
   const inboxes = await Promise.all(peers.map((peer) => peer.subscribe("from.browser")));
   const expected = digest(pattern(size));
   expect(await publish(page, "from.browser", size)).toBe(peers.length);
@@ -82,7 +82,7 @@ test("200 MB from the browser and to it, in less than three payloads of the brok
   test.setTimeout(240_000);
   const size = 200_000_000;
   await page.goto(broker.address);
-  await page.waitForFunction(() => window.conat.client.state === "connected");
+  await page.waitForFunction(() => window.conat?.client.state === "connected");
   const raw = pattern(size);
   const expected = digest(raw);
   const peer = peers.at(-1)!;

@@ -21,7 +21,7 @@ async function visit(browser: Browser, name: string): Promise<Page> {
   await page.addInitScript((me) => sessionStorage.setItem("name", me), name);
   await page.goto(broker.address);
   await expect(page.getByTestId("status")).toHaveAttribute("data-state", "connected");
-  await page.waitForFunction(() => window.conat.board !== undefined);
+  await page.waitForFunction(() => window.conat?.board !== undefined);
   expect(problems).toEqual([]);
   return page;
 }
