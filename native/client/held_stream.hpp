@@ -80,8 +80,8 @@ class HeldChanges {
   std::shared_ptr<Queue> queue_;
 };
 
-// What both have.
-class HeldStream {
+// What both have. Before erase(), a DStream's own messages are saved.
+class HeldStream : public StreamCommands<HeldStream> {
  public:
   HeldStream(HeldStream&&) noexcept = default;
   HeldStream& operator=(HeldStream&&) = delete;
@@ -105,33 +105,12 @@ class HeldStream {
       begin_load(*state, first, std::move(done));
     });
   }
-  // -> Result: the sequence numbers that are gone. Of a DStream, its own messages are saved first.
-  template <class Token = DefaultToken>
-  auto erase(StreamErase what, Token&& token = {}) {
-    return initiate<Result<std::vector<StreamSequence>>>(
-        loop(), token,
-        [state = state_,
-         what = std::move(what)](Completion<Result<std::vector<StreamSequence>>> done) {
-          begin_erase(*state, what, std::move(done));
-        });
-  }
-  // -> Result<Value>: the whole configuration, after `changes` (a map of some fields) were applied.
-  template <class Token = DefaultToken>
-  auto config(Value changes = {}, Token&& token = {}) {
-    Value arguments;
-    if (!changes.is_null()) arguments.set("config", std::move(changes));
-    return ask("config", std::move(arguments), token);
-  }
-  // -> Result<Value>: {bytes, count, limits, seq}
-  template <class Token = DefaultToken>
-  auto inventory(Token&& token = {}) {
-    return ask("inventory", Value(), token);
-  }
 
   void close();
 
  protected:
   friend class Client;
+  friend class StreamCommands<HeldStream>;
   class State;
   class CoreState;
   class DState;
@@ -140,15 +119,6 @@ class HeldStream {
   ~HeldStream();
   asio::io_context& loop() const;
 
-  template <class Token>
-  auto ask(std::string command, Value arguments, Token&& token) {
-    return initiate<Result<Value>>(
-        loop(), token,
-        [state = state_, command = std::move(command),
-         arguments = std::move(arguments)](Completion<Result<Value>> done) {
-          begin_ask(*state, command, arguments, std::move(done));
-        });
-  }
   static void begin_load(State& state, StreamSequence first, Completion<Status> done);
   static void begin_erase(State& state, const StreamErase& what,
                           Completion<Result<std::vector<StreamSequence>>> done);

@@ -1,5 +1,6 @@
 #include "client/pubsub.hpp"
 
+#include "client/base64.hpp"
 #include "client/connection.hpp"
 
 namespace conat::native {
@@ -7,23 +8,6 @@ namespace {
 
 bool is_token(std::string_view text) {
   return !text.empty() && text.find_first_of(" \t\r\n\v\f.*>") == std::string_view::npos;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view letters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t i = at; i < at + 3; ++i) {
-      group = group << 8 | (i < bytes.size() ? static_cast<std::uint8_t>(bytes[i]) : 0u);
-    }
-    const std::size_t letters_used = std::min<std::size_t>(bytes.size() - at, 3) + 1;
-    for (std::size_t i = 0; i < 4; ++i) {
-      text += i < letters_used ? letters[group >> (18 - 6 * i) & 63] : '=';
-    }
-  }
-  return text;
 }
 
 }  // namespace
@@ -38,7 +22,7 @@ Result<std::string> PubSub::subject_of(const PubSubSettings& settings) {
                  "the name must be a text without dots, spaces and wildcards");
   }
   return "project." + settings.project_id + ".-.pubsub-" + settings.name + "." +
-         (settings.path.empty() ? "-" : base64(settings.path));
+         (settings.path.empty() ? "-" : base64(as_bytes(settings.path)));
 }
 
 Status PubSub::set(const Value& value) {

@@ -126,7 +126,50 @@ class StreamUpdates {
   std::shared_ptr<State> state_;
 };
 
-class Stream {
+// The commands that are the same however a stream is opened. `Self` has `state_`, `loop()`, and the
+// static functions begin_erase() and begin_ask().
+template <class Self>
+class StreamCommands {
+ public:
+  // -> Result: the sequence numbers that are gone now.
+  template <class Token = DefaultToken>
+  auto erase(StreamErase what, Token&& token = {}) {
+    return initiate<Result<std::vector<StreamSequence>>>(
+        self().loop(), token,
+        [state = self().state_,
+         what = std::move(what)](Completion<Result<std::vector<StreamSequence>>> done) {
+          Self::begin_erase(*state, what, std::move(done));
+        });
+  }
+  // -> Result<Value>: the whole configuration, after `changes` (a map of some fields) were applied.
+  template <class Token = DefaultToken>
+  auto config(Value changes = {}, Token&& token = {}) {
+    Value arguments;
+    if (!changes.is_null()) arguments.set("config", std::move(changes));
+    return ask("config", std::move(arguments), token);
+  }
+  // -> Result<Value>: {bytes, count, limits, seq}
+  template <class Token = DefaultToken>
+  auto inventory(Token&& token = {}) {
+    return ask("inventory", Value(), token);
+  }
+
+ protected:
+  template <class Token>
+  auto ask(std::string command, Value arguments, Token&& token) {
+    return initiate<Result<Value>>(
+        self().loop(), token,
+        [state = self().state_, command = std::move(command),
+         arguments = std::move(arguments)](Completion<Result<Value>> done) {
+          Self::begin_ask(*state, command, arguments, std::move(done));
+        });
+  }
+
+ private:
+  Self& self() { return static_cast<Self&>(*this); }
+};
+
+class Stream : public StreamCommands<Stream> {
  public:
   ~Stream();
   Stream(Stream&& other) noexcept = default;
@@ -155,28 +198,6 @@ class Stream {
   StreamReader read(StreamSequence first = 0, StreamSequence last = 0);
   // What comes from now on, or everything from `first` on (1: all).
   Result<StreamUpdates> follow(std::optional<StreamSequence> first = std::nullopt);
-  // The sequence numbers that are gone now.
-  template <class Token = DefaultToken>
-  auto erase(StreamErase what, Token&& token = {}) {
-    return initiate<Result<std::vector<StreamSequence>>>(
-        loop(), token,
-        [state = state_,
-         what = std::move(what)](Completion<Result<std::vector<StreamSequence>>> done) {
-          begin_erase(*state, what, std::move(done));
-        });
-  }
-  // The whole configuration, after `changes` (a map of some fields) were applied.
-  template <class Token = DefaultToken>
-  auto config(Value changes = {}, Token&& token = {}) {
-    Value arguments;
-    if (!changes.is_null()) arguments.set("config", std::move(changes));
-    return ask("config", std::move(arguments), token);
-  }
-  // {bytes, count, limits, seq}
-  template <class Token = DefaultToken>
-  auto inventory(Token&& token = {}) {
-    return ask("inventory", Value(), token);
-  }
   // Reads the stream's database: an array of rows, each a map. (Statements that write are refused.)
   template <class Token = DefaultToken>
   auto sqlite(std::string statement, Value parameters = {}, Token&& token = {}) {
@@ -196,20 +217,12 @@ class Stream {
  private:
   friend class Akv;
   friend class Client;
+  friend class StreamCommands<Stream>;
   class State;
 
   explicit Stream(std::shared_ptr<State> state) : state_(std::move(state)) {}
   asio::io_context& loop() const;
 
-  template <class Token>
-  auto ask(std::string command, Value arguments, Token&& token) {
-    return initiate<Result<Value>>(
-        loop(), token,
-        [state = state_, command = std::move(command),
-         arguments = std::move(arguments)](Completion<Result<Value>> done) {
-          begin_ask(*state, command, arguments, std::move(done));
-        });
-  }
   template <class Token>
   auto fetch(Value arguments, Token&& token) {
     return initiate<Result<std::optional<StreamMessage>>>(
